@@ -1,0 +1,99 @@
+"""twistnet: ready-made network services, connection policies and datagram endpoints for Twisted.
+
+This is the public face, and nothing else. A name is imported when it is first used, because this package is imported
+whenever any Twisted program looks for plugins.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from .config import ConnectionConfig, DatagramConfig, setting
+    from .endpoints.datagram import (
+        SystemdDatagramServerEndpoint,
+        UDPServerEndpoint,
+        UNIXDatagramServerEndpoint,
+        datagram_server_from_string,
+    )
+    from .endpoints.interfaces import IDatagramServerEndpoint, IDatagramServerEndpointStringParser
+    from .endpoints.plugins import DatagramEndpointPlugin
+    from .errors import (
+        ConfigurationError,
+        ListeningError,
+        LocalProtocolError,
+        PolicyViolation,
+        ProtocolError,
+        RemoteProtocolError,
+        TwistnetError,
+    )
+    from .policies.connections import ConnectionObserver, WatchedConnection, WatchedFactory
+    from .policies.datagram_guard import DatagramGuard, Drop
+    from .policies.guarded_datagrams import GuardedDatagramProtocol
+    from .policies.observers import AccessLog, OpenConnections, SocketOptions
+    from .protocols.datagram import TransformDatagramProtocol
+    from .protocols.echo import EchoDatagramProtocol, EchoFactory, EchoProtocol
+    from .protocols.one_shot import OneShotProtocol
+    from .protocols.stream import StreamFactory, StreamProtocol
+    from .protocols.upper import UpperDatagramProtocol, UpperFactory, UpperProtocol
+    from .services.definition import ServiceDefinition
+    from .services.listening import ListeningService
+    from .services.node import NodeConfig, NodeService, make_node, node_from_file
+    from .services.plugins import ServicePlugin
+    from .wire.transforms import Identity, Transform, UpperBytes, UpperText
+
+_HOMES = {
+    "config": ("ConnectionConfig", "DatagramConfig", "setting"),
+    "endpoints.datagram": (
+        "SystemdDatagramServerEndpoint",
+        "UDPServerEndpoint",
+        "UNIXDatagramServerEndpoint",
+        "datagram_server_from_string",
+    ),
+    "endpoints.interfaces": ("IDatagramServerEndpoint", "IDatagramServerEndpointStringParser"),
+    "endpoints.plugins": ("DatagramEndpointPlugin",),
+    "errors": (
+        "ConfigurationError",
+        "ListeningError",
+        "LocalProtocolError",
+        "PolicyViolation",
+        "ProtocolError",
+        "RemoteProtocolError",
+        "TwistnetError",
+    ),
+    "policies.connections": ("ConnectionObserver", "WatchedConnection", "WatchedFactory"),
+    "policies.datagram_guard": ("DatagramGuard", "Drop"),
+    "policies.guarded_datagrams": ("GuardedDatagramProtocol",),
+    "policies.observers": ("AccessLog", "OpenConnections", "SocketOptions"),
+    "protocols.datagram": ("TransformDatagramProtocol",),
+    "protocols.echo": ("EchoDatagramProtocol", "EchoFactory", "EchoProtocol"),
+    "protocols.one_shot": ("OneShotProtocol",),
+    "protocols.stream": ("StreamFactory", "StreamProtocol"),
+    "protocols.upper": ("UpperDatagramProtocol", "UpperFactory", "UpperProtocol"),
+    "services.definition": ("ServiceDefinition",),
+    "services.listening": ("ListeningService",),
+    "services.node": ("NodeConfig", "NodeService", "make_node", "node_from_file"),
+    "services.plugins": ("ServicePlugin",),
+    "wire.transforms": ("Identity", "Transform", "UpperBytes", "UpperText"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [  # noqa: PLE0604 - every name is a string
+    "__version__",
+    *sorted(_HOME_OF),
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{_HOME_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

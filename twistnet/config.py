@@ -1,0 +1,278 @@
+"""The settings of connections, datagrams and listeners: one attrs model each, and the one truth about their names.
+
+The rule of this module: a setting is written down once, as a field. Keyword arguments, `twistd` options and TOML keys
+are all read off the fields, and a value is checked once, when a model is made, wherever it came from. Nothing here
+imports Twisted.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from attrs import Attribute, Converter, field, fields, frozen
+
+from .errors import ConfigurationError
+from .units import did_you_mean, parse_duration, parse_flag, parse_rate, parse_size, parse_whole
+
+__all__ = [
+    "ConnectionConfig",
+    "DatagramConfig",
+    "Kind",
+    "ListenerConfig",
+    "Network",
+    "build",
+    "choice",
+    "kind_of",
+    "setting",
+]
+
+Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
+T = TypeVar("T")
+
+
+@frozen
+class Kind:
+    """What may stand for a setting: how it is read, and the word for it in a usage message.
+
+    Attributes:
+        parse: A value from outside, text or number, to the setting's own type; raises `ValueError`.
+        metavar: The word for it, `DURATION`; empty for a flag that stands alone.
+        repeats: Whether giving it again adds to it.
+    """
+
+    parse: Callable[[Any], Any]
+    metavar: str
+    repeats: bool = False
+
+
+def _parse_network(value: object) -> Network:
+    try:
+        return ipaddress.ip_network(str(value).strip())
+    except ValueError:
+        raise ValueError(f"{value!r} is not a network (10.0.0.0/8, 2001:db8::/32, or one address)") from None
+
+
+def _parse_text(value: object) -> str:
+    if not isinstance(value, str) or not value or "\0" in value:
+        raise ValueError(f"{value!r} is not a text")
+    return value
+
+
+def _several(parse: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
+    """A parser of one value, made to take a list of them, or one alone."""
+
+    def parse_all(values: Any) -> tuple[T, ...]:
+        alone = isinstance(values, str) or not isinstance(values, Iterable)
+        return tuple(parse(value) for value in ([values] if alone else values))
+
+    return parse_all
+
+
+def choice(*words: str) -> Kind:
+    """The kind of a setting that is one of a few words."""
+
+    def parse(value: object) -> str:
+        if value not in words:
+            raise ValueError(f"{value!r} is none of {', '.join(words)}; {did_you_mean(str(value), words)}")
+        return str(value)
+
+    return Kind(parse, "|".join(words))
+
+
+DURATION = Kind(parse_duration, "DURATION")
+SIZE = Kind(parse_size, "SIZE")
+RATE = Kind(parse_rate, "NUMBER")
+COUNT = Kind(lambda value: parse_whole(value, lowest=1), "NUMBER")
+FLAG = Kind(parse_flag, "")
+SWITCH = Kind(parse_flag, "on|off")
+TEXT = Kind(_parse_text, "TEXT")
+NETWORKS = Kind(_several(_parse_network), "NETWORK", repeats=True)
+DESCRIPTIONS = Kind(_several(_parse_text), "ENDPOINT", repeats=True)
+
+
+def _convert(value: Any, attribute: Attribute[Any]) -> Any:
+    """The converter of every setting: read it as its kind, and say which setting it was when that fails."""
+    if value is attribute.default or (value is None and attribute.default is None):
+        return value
+    try:
+        result = kind_of(attribute).parse(value)
+    except ValueError as error:
+        raise ConfigurationError(str(error), (attribute.name,)) from None
+    if attribute.metadata["later"] and result != attribute.default:
+        problem = f"{value!r} cannot be honoured: this version of twistnet does not have that policy yet"
+        raise ConfigurationError(problem, (attribute.name,))
+    return result
+
+
+def setting(default: Any, kind: Kind, text: str, *, group: str = "Service", later: bool = False) -> Any:
+    """A field of a configuration model.
+
+    Args:
+        default: What holds when nothing is said.
+        kind: How a value is read: one of this module's constants, or a `choice`.
+        text: One line for `--help`, without a full stop.
+        group: The heading it stands under in `--help`.
+        later: Nothing honours it yet: any value but the default is refused.
+    """
+    metadata = {"kind": kind, "help": text, "group": group, "later": later}
+    return field(default=default, converter=Converter(_convert, takes_field=True), metadata=metadata)
+
+
+def kind_of(attribute: Attribute[Any]) -> Kind:
+    """The kind of a field; a plain attrs field counts as text, or as a flag where its default is a boolean."""
+    plain = FLAG if isinstance(attribute.default, bool) else TEXT
+    return attribute.metadata.get("kind", plain)  # type: ignore[no-any-return]
+
+
+@frozen(kw_only=True, slots=False)
+class ConnectionConfig:
+    """What a listening port allows a stream connection. Durations are in seconds, sizes in octets.
+
+    Raises:
+        ConfigurationError: A value of the wrong kind or range, or one that this version cannot honour.
+    """
+
+    max_connections: int | None = setting(None, COUNT, "connections open at once", group="Policy", later=True)
+    per_source: int | None = setting(
+        None, COUNT, "connections from one address (IPv6: one /64)", group="Policy", later=True
+    )
+    overflow: str = setting(
+        "wait", choice("wait", "refuse"), "what a connection too many meets", group="Policy", later=True
+    )
+    accept_rate: float | None = setting(
+        None, RATE, "connections a second from one source", group="Policy", later=True
+    )
+    accept_burst: int | None = setting(
+        None, COUNT, "connections at once above accept_rate", group="Policy", later=True
+    )
+    idle_timeout: float | None = setting(
+        None, DURATION, "close after so long without a byte", group="Policy", later=True
+    )
+    lifetime: float | None = setting(
+        None, DURATION, "close after so long in any case", group="Policy", later=True
+    )
+    handshake_timeout: float | None = setting(
+        None, DURATION, "how long TLS may take to begin", group="Policy", later=True
+    )
+    rate: int | None = setting(
+        None, SIZE, "bytes a second of one connection, each way", group="Policy", later=True
+    )
+    burst: int | None = setting(None, SIZE, "bytes at once above rate", group="Policy", later=True)
+    high_water_mark: int | None = setting(
+        None, SIZE, "stop reading with more than this unsent", group="Policy", later=True
+    )
+    low_water_mark: int | None = setting(
+        None, SIZE, "read again with less than this unsent", group="Policy", later=True
+    )
+    write_buffer_limit: int | None = setting(
+        None, SIZE, "abort a peer that leaves more unread", group="Policy", later=True
+    )
+    allow: tuple[Network, ...] = setting((), NETWORKS, "networks that may connect", group="Policy", later=True)
+    deny: tuple[Network, ...] = setting(
+        (), NETWORKS, "networks that may not connect", group="Policy", later=True
+    )
+    proxy_protocol: str = setting(
+        "off", choice("off", "v1", "v2", "auto"), "expect a PROXY header", group="Policy", later=True
+    )
+    proxy_allow_from: tuple[Network, ...] = setting(
+        (), NETWORKS, "networks whose PROXY header counts", group="Policy", later=True
+    )
+    dry_run: bool = setting(False, FLAG, "decide and count, but refuse nothing", group="Policy", later=True)
+    graceful_timeout: float = setting(
+        5.0, DURATION, "at a stop, wait so long for open connections", group="Connections"
+    )
+    no_delay: bool = setting(False, FLAG, "send small segments at once (TCP_NODELAY)", group="Connections")
+    keepalive: bool = setting(False, FLAG, "probe idle peers (SO_KEEPALIVE)", group="Connections")
+    backlog: int = setting(
+        1024, COUNT, "connections the kernel holds before they are accepted", group="Connections"
+    )
+    reuse_port: bool = setting(
+        False, FLAG, "share the port with other processes (SO_REUSEPORT; datagrams)", group="Connections"
+    )
+    access_log: bool = setting(
+        False, FLAG, "one line for each connection opened and closed", group="Connections"
+    )
+
+    def __attrs_post_init__(self) -> None:
+        low, high = self.low_water_mark, self.high_water_mark
+        if low is not None and high is not None and low > high:
+            raise ConfigurationError(f"{low} is above high_water_mark, which is {high}", ("low_water_mark",))
+
+
+@frozen(kw_only=True, slots=False)
+class DatagramConfig:
+    """What a datagram port answers. Rates are in datagrams a second, sizes in octets.
+
+    Raises:
+        ConfigurationError: A value of the wrong kind or range.
+    """
+
+    guard: bool = setting(True, SWITCH, "drop what reflects, loops or floods", group="Datagrams")
+    max_datagram: int = setting(
+        65507, Kind(lambda value: _at_most(65535, parse_size(value)), "SIZE"), "drop what is longer", group="Datagrams"
+    )
+    packet_rate: float = setting(
+        1000.0, RATE, "datagrams a second answered to one source (IPv6: one /64)", group="Datagrams"
+    )
+    packet_burst: int = setting(10_000, COUNT, "datagrams at once above packet_rate", group="Datagrams")
+    total_packet_rate: float = setting(
+        20_000.0, RATE, "datagrams a second answered to all sources", group="Datagrams"
+    )
+
+
+def _at_most(limit: int, value: int) -> int:
+    if value > limit:
+        raise ValueError(f"{value} is more than the {limit} octets a datagram can have")
+    return value
+
+
+@frozen(kw_only=True, slots=False)
+class ListenerConfig:
+    """Where a service listens.
+
+    Attributes:
+        listen: Endpoint strings, streams and datagrams alike; empty for the service's own default.
+    """
+
+    listen: tuple[str, ...] = setting(
+        (), DESCRIPTIONS, "where to serve, such as tcp:7007 or udp:7009; may be repeated", group="Listening"
+    )
+
+
+Model = TypeVar("Model")
+
+
+def build(model: type[Model], values: Mapping[str, Any]) -> Model:
+    """An attrs model from a table of keys and values, as TOML or a command line gives them.
+
+    Raises:
+        ConfigurationError: An unknown key, with the nearest known one, or a value that does not fit.
+    """
+    known = {attribute.name for attribute in fields(model)}  # type: ignore[arg-type]
+    if unknown := sorted(values.keys() - known):
+        problem = f"unknown key, with the value {values[unknown[0]]!r}; {did_you_mean(unknown[0], known)}"
+        raise ConfigurationError(problem, (unknown[0],))
+    return _structure(model, values)
+
+
+def _structure(model: type[Model], values: Mapping[str, Any]) -> Model:
+    from cattrs import Converter as Cattrs
+    from cattrs.errors import ClassValidationError
+
+    converter = Cattrs(prefer_attrib_converters=True)
+    converter.register_structure_hook(bool, lambda value, _: parse_flag(value))
+    try:
+        return converter.structure(dict(values), model)
+    except ClassValidationError as group:
+        raise _first_problem(group) from None
+
+
+def _first_problem(group: BaseException, path: tuple[str, ...] = ()) -> ConfigurationError:
+    """The first leaf of cattrs's tree of errors, with the path that its notes spell out."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+        path += tuple(str(getattr(note, "name", "")) for note in getattr(group, "__notes__", ()))
+    path = tuple(part for part in path if part)
+    return group.within(*path) if isinstance(group, ConfigurationError) else ConfigurationError(str(group), path)

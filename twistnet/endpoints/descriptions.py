@@ -1,0 +1,145 @@
+"""Endpoint strings, taken apart and put together again.
+
+The rule of this module: the grammar is Twisted's own (`serverFromString`): a prefix, then arguments and `key=value`
+between colons, with a backslash before what is meant literally. Nothing is opened here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from attrs import evolve, field, frozen
+from twisted.internet.endpoints import quoteStringArgument
+
+from ..units import did_you_mean
+
+__all__ = ["Description"]
+
+_ARGUMENTS: Mapping[str, tuple[str, ...]] = {
+    "tcp": ("port", "interface", "backlog"),
+    "tcp6": ("port", "backlog", "interface"),
+    "tls": ("path", "port", "backlog", "interface"),
+    "ssl": ("port", "privateKey", "certKey", "sslmethod", "interface", "backlog", "extraCertChain", "dhParameters"),
+    "unix": ("address", "mode", "backlog", "lockfile"),
+    "udp": ("port", "interface", "reuse_port", "max_datagram"),
+    "udp6": ("port", "interface", "reuse_port", "max_datagram"),
+    "unix-datagram": ("address", "mode", "max_datagram"),
+    "systemd-datagram": ("domain", "index", "name", "max_datagram"),
+}
+"""The arguments of each server endpoint, in the order in which they stand without their keys."""
+
+_LOOPBACK: Mapping[str, str] = {"tcp6": "::1", "udp6": "::1"}
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+
+
+@frozen
+class Description:
+    """A server endpoint string.
+
+    Attributes:
+        prefix: What it begins with: `tcp`, `unix-datagram`, or that of a wrapper such as `haproxy`.
+        arguments: What stands between colons without a key.
+        keywords: What stands there with one.
+    """
+
+    prefix: str
+    arguments: tuple[str, ...] = ()
+    keywords: Mapping[str, str] = field(factory=dict)
+
+    @classmethod
+    def parse(cls, text: str) -> Description:
+        """Take a string apart.
+
+        Raises:
+            ValueError: It is not an endpoint string, has an argument that its kind does not take, or a port that
+                no socket has.
+        """
+        arguments: list[str] = []
+        keywords: dict[str, str] = {}
+        for part in _split(text):
+            if len(part) == 1:
+                arguments.append(part[0])
+            elif part[0] in keywords:
+                raise ValueError(f"{text!r} gives {part[0]} twice")
+            else:
+                keywords[part[0]] = part[1]
+        if not arguments or not arguments[0]:
+            raise ValueError(f"{text!r} is not an endpoint (tcp:7007, udp:7009, unix:/run/echo.sock, ...)")
+        parsed = cls(arguments[0], tuple(arguments[1:]), keywords)
+        parsed._check(text)
+        return parsed
+
+    def __str__(self) -> str:
+        quoted = [quoteStringArgument(argument) for argument in (self.prefix, *self.arguments)]
+        return ":".join([*quoted, *(f"{key}={quoteStringArgument(value)}" for key, value in self.keywords.items())])
+
+    @property
+    def leaf(self) -> str:
+        """The prefix of what really listens, within whatever wraps it; empty where it is not one of Twisted's."""
+        return next((word for word in (self.prefix, *self.arguments) if word in _ARGUMENTS), "")
+
+    @property
+    def values(self) -> dict[str, str]:
+        """The arguments of the leaf by their keys, however they were given."""
+        words = (self.prefix, *self.arguments)
+        positional = words[words.index(self.leaf) + 1 :] if self.leaf else ()
+        return dict(zip(_ARGUMENTS.get(self.leaf, ()), positional, strict=False)) | dict(self.keywords)
+
+    @property
+    def listens_on(self) -> tuple[str, ...]:
+        """What two listeners cannot both have; the same for two strings that mean the same place."""
+        values = self.values
+        if self.leaf in {"unix", "unix-datagram"}:
+            return ("unix", values["address"])
+        if "port" not in values or values["port"] == "0":
+            return ()
+        kind = "udp" if self.leaf.startswith("udp") else "tcp"
+        return (kind, values.get("interface") or self._loopback, values["port"])
+
+    def on_loopback(self) -> Description:
+        """The same, but on loopback only, unless it names an interface."""
+        if "interface" not in _ARGUMENTS.get(self.leaf, ()):
+            return self
+        return self.with_default("interface", self._loopback)
+
+    def with_default(self, key: str, value: str) -> Description:
+        """The same with a value for an argument that it takes and does not give."""
+        if key not in _ARGUMENTS.get(self.leaf, ()) or key in self.values:
+            return self
+        return evolve(self, keywords={**self.keywords, key: value})
+
+    @property
+    def _loopback(self) -> str:
+        return _LOOPBACK.get(self.leaf, "127.0.0.1")
+
+    def _check(self, text: str) -> None:
+        known = _ARGUMENTS.get(self.prefix)
+        if known is None:
+            return
+        if len(self.arguments) > len(known):
+            raise ValueError(f"{text!r} has too many parts; {self.prefix} takes {', '.join(known)}")
+        if unknown := sorted(self.keywords.keys() - set(known)):
+            raise ValueError(f"{text!r}: {self.prefix} takes no {unknown[0]!r}; {did_you_mean(unknown[0], known)}")
+        if known[0] not in self.values:
+            raise ValueError(f"{text!r} lacks its {known[0]}")
+        port = self.values.get("port", "0")
+        if not _PORT.fullmatch(port) or int(port) > 65535:
+            raise ValueError(f"{text!r}: {port!r} is not a port (0 to 65535, 0 for any that is free)")
+
+
+def _split(text: str) -> list[list[str]]:
+    """The parts between colons, each of one word or of a key and a value."""
+    parts = [[""]]
+    characters = iter(text)
+    for character in characters:
+        part = parts[-1]
+        if character == "\\":
+            part[-1] += next(characters, character)
+        elif character == ":":
+            parts.append([""])
+        elif character == "=" and len(part) == 1:
+            part.append("")
+        else:
+            part[-1] += character
+    return parts

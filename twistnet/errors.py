@@ -1,0 +1,95 @@
+"""Every exception that twistnet raises on purpose.
+
+The rule of this module: an error says what a person can do about it, in one line, and carries the parts of that
+line as attributes. Nothing here knows where it will be shown.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+__all__ = [
+    "ConfigurationError",
+    "ListeningError",
+    "LocalProtocolError",
+    "PolicyViolation",
+    "ProtocolError",
+    "RemoteProtocolError",
+    "TwistnetError",
+]
+
+
+class TwistnetError(Exception):
+    """What all of the errors below have in common: `str()` of it is one line fit to be shown."""
+
+
+class ConfigurationError(TwistnetError):
+    """A setting that cannot be used.
+
+    Attributes:
+        problem: What is wrong and what would be right.
+        path: Where the setting stands, outermost first: `("services", "echo", "idle_timeout")`; may be empty.
+        source: The file it came from, or `None`.
+    """
+
+    def __init__(self, problem: str, path: tuple[str, ...] = (), source: str | None = None) -> None:
+        super().__init__(problem, path, source)
+        self.problem = problem
+        self.path = path
+        self.source = source
+
+    def within(self, *outer: str, source: str | None = None) -> Self:
+        """The same error, seen from further outside: `outer` goes before the path."""
+        return type(self)(self.problem, (*outer, *self.path), source or self.source)
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.source, ".".join(self.path), self.problem) if part)
+
+
+class ListeningError(TwistnetError):
+    """A listener could not be opened.
+
+    Attributes:
+        description: The endpoint string that was asked for.
+        reason: Why not.
+        service: The name of the service that asked.
+    """
+
+    def __init__(self, description: str, reason: str, service: str = "") -> None:
+        super().__init__(description, reason, service)
+        self.description = description
+        self.reason = reason
+        self.service = service
+
+    def __str__(self) -> str:
+        who = f"{self.service}: " if self.service else ""
+        return f"{who}cannot listen on {self.description}: {self.reason}"
+
+
+class ProtocolError(TwistnetError):
+    """Something was sent that the protocol does not allow."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent what it must not.
+
+    Attributes:
+        reason: What was wrong with it.
+        offset: How many octets of this direction came before the fault.
+    """
+
+    def __init__(self, reason: str, offset: int) -> None:
+        super().__init__(reason, offset)
+        self.reason = reason
+        self.offset = offset
+
+    def __str__(self) -> str:
+        return f"{self.reason} at octet {self.offset}"
+
+
+class LocalProtocolError(ProtocolError):
+    """Our own side asked for what the protocol does not allow; a bug in the caller."""
+
+
+class PolicyViolation(TwistnetError):
+    """A connection was ended because a policy did not allow it; one subclass for each policy."""

@@ -1,0 +1,215 @@
+"""Which datagrams a service answers: what reflects, loops or floods is dropped.
+
+The rule of this module: every datagram gets one verdict, and everything dropped is counted under one reason. The
+sender of a datagram can be forged, so an answer may hit somebody who never asked (CERT CA-1996-01, CVE-2024-2169);
+no reply is sent that could set two services talking to each other, or that makes a useful weapon.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Hashable
+from enum import StrEnum
+from functools import lru_cache
+from typing import TypeAlias
+
+from attrs import Factory, define, frozen
+
+from ..config import DatagramConfig
+from .token_bucket import Recent, TokenBucket
+
+__all__ = ["DatagramGuard", "Drop", "Source"]
+
+Source: TypeAlias = tuple[str, int] | str | bytes | None
+"""Who sent a datagram, as the transport says it: host and port, a UNIX path, or nothing for an unbound socket."""
+
+SOURCES = 10_000
+"""Sources remembered at once; the one idle longest is forgotten first."""
+
+_NOBODY = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # this network (RFC 1122)
+        "224.0.0.0/4",  # multicast (RFC 5771)
+        "240.0.0.0/4",  # reserved, and the broadcast address within 255/8 (RFC 1112)
+        "::/128",  # unspecified (RFC 4291)
+        "::ffff:0:0/96",  # IPv4 mapped into IPv6, to slip past the rules above
+        "ff00::/8",  # multicast (RFC 4291)
+    )
+)
+NFS = 2049
+RESERVED = 1024
+RETURNS, LEAK = 1000, 100.0
+"""A peer may send back so many payloads that it was sent itself, and so many a second beyond that."""
+
+HOLD = 5.0
+"""Seconds without an answer that end a loop: whatever is still under way by then has been lost."""
+
+PAYLOADS = 64
+"""Replies to one peer that are remembered."""
+
+
+class Drop(StrEnum):
+    """Why a datagram is not answered."""
+
+    SOURCE_PORT = "source port of a service"
+    SPECIAL_ADDRESS = "source address that nobody has"
+    LOOPBACK = "loopback source from outside"
+    ITSELF = "from this very socket"
+    UNBOUND = "sender has no address"
+    TOO_LONG = "longer than max_datagram"
+    SOURCE_RATE = "above packet_rate of its source"
+    TOTAL_RATE = "above total_packet_rate"
+    LOOP = "a payload that keeps coming back"
+
+
+@define(eq=False)
+class _Peer:
+    """What one address was sent lately, and how often it sent the same back."""
+
+    sent: dict[int, None] = Factory(dict)
+    returns: float = 0.0
+    since: float = 0.0
+    updated: float = 0.0
+    closed_until: float = float("-inf")
+
+    def remember(self, payload: bytes) -> None:
+        self.sent[hash(payload)] = None
+        if len(self.sent) > PAYLOADS:
+            del self.sent[next(iter(self.sent))]
+
+    def loops(self, now: float, payload: bytes) -> bool:
+        """Count a payload that came back; `True` once there are too many, and for `HOLD` seconds after that."""
+        if hash(payload) not in self.sent:
+            return False
+        if now < self.closed_until:
+            return True
+        self.returns = max(0.0, self.returns - LEAK * (now - self.updated))
+        if not self.returns:
+            self.since = now
+        self.returns += 1
+        self.updated = now
+        if self.returns <= RETURNS:
+            return False
+        self.returns = 0.0
+        self.closed_until = now + HOLD
+        return True
+
+
+@frozen
+class _Verdict:
+    """What is thought of an address, whatever it sends."""
+
+    drop: Drop | None
+
+
+class DatagramGuard:
+    """Decides which datagrams are answered.
+
+    Args:
+        config: The rates and the limit of size; with `guard=False` only what cannot be answered at all is dropped.
+        local: The address listened on, host and port, or a UNIX path; loopback peers are answered only where
+            this is a loopback address.
+
+    Attributes:
+        counters: Datagrams by what became of them: `"received"`, `"answered"`, `"amplified"` (answered with more
+            octets than came), and each `Drop`.
+    """
+
+    def __init__(self, config: DatagramConfig, local: Source = None) -> None:
+        self.counters: Counter[str] = Counter()
+        self._config = config
+        self._local = local
+        self._on_loopback = isinstance(local, tuple) and ipaddress.ip_address(local[0]).is_loopback
+        self._verdicts = Recent[str, _Verdict](lambda host: _Verdict(self._verdict_on(host)), SOURCES)
+        self._buckets = Recent[Hashable, TokenBucket](self._new_bucket, SOURCES)
+        self._peers = Recent[Hashable, _Peer](lambda _: _Peer(), SOURCES)
+        self._total = TokenBucket(config.total_packet_rate, config.total_packet_rate, now=0.0)
+
+    def receive(self, now: float, source: Source, payload: bytes) -> Drop | None:
+        """The verdict on one datagram.
+
+        Args:
+            now: Seconds of a clock that does not go back.
+            source: Who sent it, or who is said to have sent it.
+            payload: What it carries.
+
+        Returns:
+            Why it is dropped, or `None` if it may be answered.
+        """
+        self.counters["received"] += 1
+        verdict = self._judge(now, source, payload)
+        if verdict is not None:
+            self.counters[verdict] += 1
+        return verdict
+
+    def _judge(self, now: float, source: Source, payload: bytes) -> Drop | None:
+        if not source:
+            return Drop.UNBOUND
+        if len(payload) > self._config.max_datagram:
+            return Drop.TOO_LONG
+        return self._suspect(now, source, payload) if self._config.guard else None
+
+    def _suspect(self, now: float, source: tuple[str, int] | str | bytes, payload: bytes) -> Drop | None:
+        if source == self._local:
+            return Drop.ITSELF
+        if isinstance(source, tuple):
+            if source[1] < RESERVED or source[1] == NFS:
+                return Drop.SOURCE_PORT
+            if (drop := self._verdicts[source[0]].drop) is not None:
+                return drop
+        if self._peers[source].loops(now, payload):
+            return Drop.LOOP
+        if not self._buckets[_origin(source)].take(now):
+            return Drop.SOURCE_RATE
+        return None if self._total.take(now) else Drop.TOTAL_RATE
+
+    def replied(self, now: float, source: Source, asked: int, reply: bytes) -> None:
+        """Note an answer that was sent to a source; an answer longer than its question costs the source more.
+
+        Args:
+            now: The time, as in `receive`.
+            source: Whom it was sent to.
+            asked: Octets that it answers.
+            reply: The answer.
+        """
+        self.counters["answered"] += 1
+        if len(reply) > asked:
+            self.counters["amplified"] += 1
+        if not self._config.guard:
+            return
+        self._peers[source].remember(reply)
+        if len(reply) > asked:
+            self._buckets[_origin(source)].charge(now, len(reply) / max(1, asked) - 1)
+
+    def loop_of(self, now: float, source: Source) -> tuple[int, float]:
+        """How many payloads came back from a source before the breaker opened, and within how many seconds."""
+        peer = self._peers[source]
+        return RETURNS, max(0.0, now - peer.since)
+
+    def _new_bucket(self, _: Hashable) -> TokenBucket:
+        return TokenBucket(self._config.packet_rate, self._config.packet_burst, now=0.0)
+
+    def _verdict_on(self, host: str) -> Drop | None:
+        """The rules of OpenBSD inetd's `dg_badinput`, for both families."""
+        try:
+            address = ipaddress.ip_address(host)
+        except ValueError:
+            return Drop.SPECIAL_ADDRESS
+        if any(address in network for network in _NOBODY if network.version == address.version):
+            return Drop.SPECIAL_ADDRESS
+        if address.is_loopback and not self._on_loopback:
+            return Drop.LOOPBACK
+        return None
+
+
+@lru_cache(SOURCES)
+def _prefix(host: str) -> Hashable:
+    """What counts as one source: an IPv4 address, or an IPv6 /64, which is what one site is given (RFC 6177)."""
+    address = ipaddress.ip_address(host)
+    return int(address) >> 64 if address.version == 6 and not address.is_loopback else host
+
+
+def _origin(source: Source) -> Hashable:
+    return _prefix(source[0]) if isinstance(source, tuple) else source

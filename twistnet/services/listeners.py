@@ -1,0 +1,118 @@
+"""One listener: an endpoint made from a string, and what its failures mean.
+
+The rule of this module: whatever a person wrote, the error says what to write instead; whatever the kernel answered,
+the error says what to do.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from importlib.util import find_spec
+from typing import Any
+
+from attrs import frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import CannotListenError
+from twisted.internet.interfaces import IListeningPort, IStreamServerEndpointStringParser
+from twisted.plugin import getPlugins
+from twisted.python.failure import Failure
+
+from ..config import ConnectionConfig, DatagramConfig
+from ..endpoints.datagram import datagram_prefixes, datagram_server_from_string
+from ..endpoints.descriptions import Description
+from ..endpoints.unix_paths import clear_dead_socket
+from ..errors import ListeningError
+from ..units import did_you_mean
+
+__all__ = ["Listener", "listening_error", "parse_listener"]
+
+_ADVICE = {
+    errno.EADDRINUSE: "something else listens there; stop it, or choose another",
+    errno.EACCES: "ports below 1024, and some folders, need a privilege",
+    errno.EADDRNOTAVAIL: "no interface of this machine has that address",
+}
+
+
+@frozen
+class Listener:
+    """Where one listener will listen.
+
+    Attributes:
+        text: The endpoint string as it was given.
+        description: The same, taken apart, with what the configuration adds.
+        endpoint: What it stands for.
+        answers_datagrams: Whether it is for datagrams, and not for streams.
+    """
+
+    text: str
+    description: Description
+    endpoint: Any
+    answers_datagrams: bool
+
+    @property
+    def kind(self) -> str:
+        """How its addresses are announced: `tcp`, `unix-datagram`, `haproxy:tcp`."""
+        prefix, leaf = self.description.prefix, self.description.leaf
+        return prefix if leaf in {"", prefix} else f"{prefix}:{leaf}"
+
+    def listen(self, answerer: Any) -> Deferred[IListeningPort]:
+        """Open the socket.
+
+        Returns:
+            A Deferred of the port; it fails with `CannotListenError` or `OSError`.
+        """
+        if self.description.leaf == "unix":
+            clear_dead_socket(self.description.values["address"])
+        listening: Deferred[IListeningPort] = self.endpoint.listen(answerer)
+        return listening
+
+
+def parse_listener(
+    reactor: Any, text: str, connections: ConnectionConfig, datagrams: DatagramConfig
+) -> Listener:
+    """The listener that an endpoint string stands for, with what the configuration adds to it.
+
+    Raises:
+        ValueError: It is no endpoint string; the message says what would be right.
+    """
+    description = Description.parse(text).on_loopback()
+    if description.prefix in datagram_prefixes():
+        description = description.with_default("max_datagram", str(datagrams.max_datagram))
+        if connections.reuse_port:
+            description = description.with_default("reuse_port", "on")
+        endpoint: Any = datagram_server_from_string(reactor, str(description))
+        return Listener(text, description, endpoint, answers_datagrams=True)
+    if connections.reuse_port:
+        raise ValueError(f"reuse_port is for datagrams in this version of twistnet, and {text!r} is for streams")
+    description = description.with_default("backlog", str(connections.backlog))
+    return Listener(text, description, _stream_endpoint(reactor, description, text), answers_datagrams=False)
+
+
+def _stream_endpoint(reactor: Any, description: Description, text: str) -> Any:
+    prefixes = {"tcp", "unix", "ssl"} | {p.prefix for p in getPlugins(IStreamServerEndpointStringParser)}
+    if description.prefix not in prefixes:
+        known = prefixes | datagram_prefixes().keys()
+        raise ValueError(f"{text!r} begins with no known prefix; {did_you_mean(description.prefix, known)}")
+    if description.leaf in {"tls", "ssl"} and not find_spec("OpenSSL"):
+        raise ValueError(f"{text!r} needs pyOpenSSL: pip install 'twistnet[tls]'")
+    try:
+        return serverFromString(reactor, str(description))
+    except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
+        raise ValueError(f"{text!r} cannot be used: {error or type(error).__name__}") from error
+
+
+def listening_error(failure: Failure, text: str, service: str) -> ListeningError:
+    """What kept a listener from opening, for a person."""
+    error: Any = failure.value
+    if isinstance(error, CannotListenError):
+        error = error.socketError
+    code = getattr(error, "errno", None)
+    if code in errno.errorcode:
+        reason = getattr(error, "strerror", None) or os.strerror(code)
+        reason = f"{reason[:1].lower()}{reason[1:]}"
+    else:
+        reason = str(error) or type(error).__name__
+    advice = f" ({_ADVICE[code]})" if code in _ADVICE else ""
+    return ListeningError(text, f"{reason}{advice}", service)

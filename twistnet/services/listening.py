@@ -1,0 +1,188 @@
+"""A service that listens, in many places if need be, and stops without cutting anybody off.
+
+The rule of this module: starting either opens every listener or none, and says in one error which would not open;
+stopping closes the listeners first, then waits, then aborts. Both can be repeated.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from twisted.application.service import Service
+from twisted.internet.address import UNIXAddress
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory
+from twisted.internet.protocol import DatagramProtocol
+from twisted.logger import Logger
+
+from ..addresses import show_address
+from ..config import ConnectionConfig, DatagramConfig
+from ..endpoints.unix_paths import ensure_removable
+from ..errors import ConfigurationError, ListeningError
+from ..policies.connections import WatchedFactory
+from ..policies.guarded_datagrams import GuardedDatagramProtocol
+from ..policies.observers import AccessLog, OpenConnections, SocketOptions
+from .listeners import Listener, listening_error, parse_listener
+
+__all__ = ["ListeningService"]
+
+
+class ListeningService(Service):
+    """Listens wherever it is told to, and drains when it is stopped.
+
+    Args:
+        reactor: Listens, and tells the time.
+        name: What the service is called in the log.
+        listen: Server endpoint strings, of streams and datagrams; on loopback unless they name an interface.
+        stream: What answers streams, or `None`.
+        datagram: Makes what answers datagrams, anew for each socket, or `None`.
+        connections: What holds for stream connections.
+        datagrams: What holds for datagrams; its guard stands before the protocol.
+        detail: What the lines that announce the listeners add in brackets.
+
+    Attributes:
+        open: The connections that are open, since the service was last started.
+        ports: The listening ports.
+
+    Raises:
+        ConfigurationError: A string that is no endpoint, or is one of a kind that the service does not answer.
+    """
+
+    log = Logger()
+
+    def __init__(
+        self,
+        reactor: Any,
+        name: str,
+        listen: Sequence[str],
+        *,
+        stream: IProtocolFactory | None = None,
+        datagram: Callable[[], DatagramProtocol] | None = None,
+        connections: ConnectionConfig | None = None,
+        datagrams: DatagramConfig | None = None,
+        detail: str = "",
+    ) -> None:
+        self.name = name
+        self.open = OpenConnections()
+        self.ports: list[IListeningPort] = []
+        self._reactor = reactor
+        self._stream = stream
+        self._datagram = datagram
+        self._connections = connections or ConnectionConfig()
+        self._datagrams = datagrams or DatagramConfig()
+        self._title = f"{name} ({detail})" if detail else name
+        self._opening: list[Deferred[Any]] = []
+        self._started = False
+        self._listeners = [self._listener(text, index) for index, text in enumerate(listen)]
+
+    def privilegedStartService(self) -> None:
+        """Open the listeners, while the process may still open any port.
+
+        Raises:
+            ListeningError: One of them would not open; then none is.
+        """
+        if self._started:
+            return
+        self._started = True
+        self.open = OpenConnections()
+        for listener in self._listeners:
+            self._open_one(listener)
+
+    def startService(self) -> None:
+        """Open the listeners, unless they are open already; raises as `privilegedStartService` does."""
+        super().startService()
+        self.privilegedStartService()
+
+    def stopService(self) -> Deferred[None]:
+        """Close the listeners, let connections finish for `graceful_timeout`, and abort the rest.
+
+        Returns:
+            A Deferred that fires with `None` when no connection is left.
+        """
+        super().stopService()
+        self._started = False
+        return Deferred.fromCoroutine(self._stop())
+
+    def abort(self) -> None:
+        """End every connection now: those that a stop is waiting for, too."""
+        self.open.abort()
+
+    def _listener(self, text: str, index: int) -> Listener:
+        try:
+            listener = parse_listener(self._reactor, text, self._connections, self._datagrams)
+            if listener.answers_datagrams and self._datagram is None:
+                raise ValueError(f"{text!r} is for datagrams, and {self.name} answers streams only")
+            if not listener.answers_datagrams and self._stream is None:
+                raise ValueError(f"{text!r} is for streams, and {self.name} answers datagrams only (udp:, ...)")
+        except ValueError as error:
+            raise ConfigurationError(str(error), (f"listen[{index}]",)) from error
+        return listener
+
+    def _open_one(self, listener: Listener) -> None:
+        """Open a listener; what fails at once is raised, what fails later can only be logged."""
+        at_once: list[ListeningError] = []
+        tell = at_once.append
+        opening = maybeDeferred(listener.listen, self._answerer(listener))
+        self._opening.append(opening)
+        opening.addBoth(self._no_longer_opening, opening)
+        opening.addCallback(self._opened, listener)
+        opening.addErrback(lambda failure: tell(listening_error(failure, listener.text, str(self.name))))
+        tell = lambda error: self.log.error("{error}", error=error)
+        if at_once:
+            self._close_listeners()
+            self._started = False
+            raise at_once[0]
+
+    def _no_longer_opening(self, result: Any, opening: Deferred[Any]) -> Any:
+        self._opening = [other for other in self._opening if other is not opening]
+        return result
+
+    def _opened(self, port: IListeningPort, listener: Listener) -> None:
+        self.ports.append(port)
+        self.log.info(
+            "{service} serves on {kind} {address}",
+            service=self._title, kind=listener.kind, address=show_address(port.getHost()),
+        )  # fmt: skip
+
+    def _close_listeners(self) -> list[Deferred[Any]]:
+        for opening in list(self._opening):
+            opening.cancel()
+        ports, self.ports = self.ports, []
+        return [maybeDeferred(_close, port) for port in ports]
+
+    async def _stop(self) -> None:
+        await DeferredList(self._close_listeners(), consumeErrors=True)
+        if not len(self.open):
+            return
+        timeout = self._connections.graceful_timeout
+        self.log.info(
+            "{service} waits up to {timeout:g} s for {count} open connections",
+            service=self.name, timeout=timeout, count=len(self.open),
+        )  # fmt: skip
+        deadline = self._reactor.callLater(timeout, self.abort)
+        await self.open.when_none()
+        if deadline.active():
+            deadline.cancel()
+
+    def _answerer(self, listener: Listener) -> Any:
+        """What a listener hands its connections or datagrams to."""
+        name = str(self.name)
+        if listener.answers_datagrams:
+            assert self._datagram is not None
+            return GuardedDatagramProtocol(self._datagram(), self._datagrams, self._reactor, name)
+        assert self._stream is not None
+        observers = (
+            self.open,
+            SocketOptions(self._connections),
+            AccessLog(name, every=self._connections.access_log),
+        )
+        return WatchedFactory(self._stream, observers, self._reactor, name)
+
+
+def _close(port: IListeningPort) -> Any:
+    address = port.getHost()
+    if isinstance(address, UNIXAddress) and address.name and not address.name.startswith((b"\0", "\0")):
+        ensure_removable(os.fsdecode(address.name))
+    return port.stopListening()

@@ -1,0 +1,83 @@
+"""A log file of a node's own, in UTF-8.
+
+The rule of this module: one process writes each line to a file once, however many services name that file and
+however often they are started again.
+"""
+
+from __future__ import annotations
+
+import os
+from io import TextIOWrapper
+
+from attrs import define, field
+from twisted.logger import (
+    FilteringLogObserver,
+    ILogObserver,
+    LogLevel,
+    LogLevelFilterPredicate,
+    globalLogPublisher,
+    textFileLogObserver,
+)
+
+from ..errors import ConfigurationError
+
+__all__ = ["LogFile"]
+
+
+@define(eq=False)
+class _Writer:
+    """A file that is being written to, and by how many."""
+
+    file: TextIOWrapper
+    observer: ILogObserver
+    users: int = 0
+
+
+_writers: dict[str, _Writer] = {}
+
+
+@define(eq=False)
+class LogFile:
+    """Appends the process's log, from info upwards, to a file.
+
+    Attributes:
+        path: The file; it is made if need be.
+    """
+
+    path: str
+    _open: bool = field(default=False, init=False)
+
+    def start(self) -> None:
+        """Begin to write; a second call does nothing.
+
+        Raises:
+            ConfigurationError: The file cannot be opened.
+        """
+        if self._open:
+            return
+        key = os.path.realpath(self.path)
+        if key not in _writers:
+            _writers[key] = self._writer()
+            globalLogPublisher.addObserver(_writers[key].observer)
+        _writers[key].users += 1
+        self._open = True
+
+    def stop(self) -> None:
+        """Write no more; a second call does nothing."""
+        if not self._open:
+            return
+        self._open = False
+        key = os.path.realpath(self.path)
+        writer = _writers[key]
+        writer.users -= 1
+        if not writer.users:
+            globalLogPublisher.removeObserver(_writers.pop(key).observer)
+            writer.file.close()
+
+    def _writer(self) -> _Writer:
+        try:
+            file = open(self.path, "a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"{self.path!r} cannot be written: {error}", ("log_file",)) from error
+        predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
+        return _Writer(file, FilteringLogObserver(textFileLogObserver(file), [predicate]))

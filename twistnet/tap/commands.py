@@ -1,0 +1,28 @@
+"""What each command makes of its options.
+
+The rule of this module: this, and nothing below it, finds the global reactor.
+"""
+
+from __future__ import annotations
+
+from twisted.application.service import IService
+
+from ..errors import ConfigurationError
+from ..services.node import NodeService
+from .options import CommandOptions
+from .process import Command, raise_descriptor_limit
+
+__all__ = ["make_service"]
+
+
+def make_service(options: CommandOptions) -> IService:
+    """The service that a command runs; ends the program with status 2 if a listener is not one."""
+    from twisted.internet import reactor
+
+    raise_descriptor_limit()
+    assert options.node is not None
+    try:
+        node = NodeService(options.node, reactor)
+    except ConfigurationError as error:
+        options.fail(options.as_option(error))
+    return Command(options.command, node, reactor)

@@ -1,0 +1,219 @@
+"""The options of the commands, derived from the fields of the configuration.
+
+The rule of this module: an option is `--` and the name of a field, with hyphens; what it accepts and says is the
+field's own. Whatever is wrong with a command line ends the program with one line on standard error and status 2.
+"""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import sys
+import textwrap
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+import attrs
+from twisted.python.usage import Options, UsageError
+
+from .._version import __version__
+from ..config import Kind, kind_of
+from ..errors import ConfigurationError
+from ..services.definition import find_service
+from ..services.node import NodeConfig, make_node
+from ..units import did_you_mean
+from .process import Exit, refuse_second_twistd, speak_utf8
+
+__all__ = ["CommandOptions", "Option", "service_options"]
+
+
+@attrs.frozen
+class Option:
+    """One option of a command.
+
+    Attributes:
+        name: The name of the field it sets.
+        kind: How its value is read.
+        help: One line.
+        group: The heading it stands under.
+        default: What holds without it, if that is worth saying.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    group: str
+    default: str = ""
+
+    @property
+    def spelling(self) -> str:
+        """How it is written: `--idle-timeout DURATION`."""
+        return f"{flag(self.name)} {self.kind.metavar}".rstrip()
+
+
+LOG_FILE = Option("log_file", Kind(str, "FILE"), "write the log to this file too, in UTF-8", "Logging")
+
+
+def flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def options_of(model: Any) -> list[Option]:
+    """The options that the fields of a model make; a policy that does not exist yet is not offered."""
+    return [
+        Option(
+            field.name,
+            kind_of(field),
+            field.metadata.get("help", ""),
+            field.metadata.get("group", "Service"),
+            _shown_default(field),
+        )
+        for field in attrs.fields(model)
+        if not field.metadata.get("later")
+    ]
+
+
+def hidden_of(model: Any) -> list[Option]:
+    """Those of the policies that do not exist yet: known, so that they are refused with a reason."""
+    return [
+        Option(field.name, kind_of(field), "", "")
+        for field in attrs.fields(model)
+        if field.metadata.get("later")
+    ]
+
+
+def _shown_default(field: Any) -> str:
+    if field.default in (None, False, ()) or field.default is attrs.NOTHING:
+        return ""
+    return "on" if field.default is True else f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+
+
+class CommandOptions(Options):
+    """What the commands have in common; a subclass has an `opt_` method for each of its options."""
+
+    command = "twistnet"
+    offered: tuple[Option, ...] = ()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.values: dict[str, Any] = {}
+        self.node: NodeConfig | None = None
+
+    def take(self, option: Option, value: Any) -> None:
+        """Note the value of an option; the last one counts, or all of them where it may be repeated."""
+        if option.kind.repeats:
+            self.values.setdefault(option.name, []).append(value)
+        else:
+            self.values[option.name] = value
+
+    def make_node(self) -> NodeConfig:
+        """The node that the options ask for; raises `ConfigurationError`."""
+        raise AssertionError("a command says what its node is")
+
+    def parseOptions(self, options: Any = None) -> None:
+        """Parse; whatever is wrong ends the program with status 2 and one line."""
+        try:
+            super().parseOptions(options)
+        except UsageError as error:
+            self.fail(self._with_hint(str(error)))
+
+    def parseArgs(self, *arguments: str) -> None:
+        if arguments:
+            raise UsageError(f"unexpected argument {arguments[0]!r}; see --help")
+
+    def postOptions(self) -> None:
+        speak_utf8(self.parent)
+        try:
+            self.node = self.make_node()
+        except ConfigurationError as error:
+            self.fail(self.as_option(error))
+        refuse_second_twistd(self.parent, self.command)
+
+    def fail(self, problem: str) -> NoReturn:
+        """End the program."""
+        raise Exit(2, f"{self.command}: {problem}")
+
+    def opt_version(self) -> NoReturn:
+        """Show the version."""
+        print(f"twistnet {__version__}")
+        sys.exit(0)
+
+    def opt_help(self) -> NoReturn:
+        """Show this text."""
+        print(self.getUsage())
+        sys.exit(0)
+
+    def getUsage(self, width: int | None = None) -> str:
+        """The text of `--help`: the options under the headings of their groups."""
+        width = width or min(shutil.get_terminal_size().columns, 110)
+        lines = [f"Usage: {self.getSynopsis().removeprefix('Usage: ')}", "", inspect.cleandoc(self.__doc__ or "")]
+        for group in dict.fromkeys(option.group for option in self.offered):
+            lines += ["", f"{group}:"]
+            for option in self.offered:
+                if option.group == group:
+                    lines += _described(option, width)
+        lines += ["", "Durations: 500ms, 5s, 2m, 1h, or seconds. Sizes: 64KiB, 1MB, or bytes. Also: --help, --version."]
+        return "\n".join(lines)
+
+    def _with_hint(self, problem: str) -> str:
+        """getopt's complaint, with the nearest option where it knows none of that name."""
+        words = problem.split()
+        if problem.endswith("not recognized") and words[1].startswith("--"):
+            return f"unknown option {words[1]}; {did_you_mean(words[1], [flag(o.name) for o in self.offered])}"
+        return problem
+
+    def as_option(self, error: ConfigurationError) -> str:
+        """A configuration error, with the option that it came from in place of the path to the key."""
+        if error.source or not error.path:
+            return str(error)
+        name = error.path[-1].partition("[")[0]
+        return f"{flag(name)}: {error.problem}" if hasattr(self, f"opt_{name}") else str(error)
+
+
+def _described(option: Option, width: int) -> list[str]:
+    text = f"{option.help} [{option.default}]" if option.default else option.help
+    body = textwrap.wrap(text, max(20, width - 34))
+    head = f"  {option.spelling}"
+    if len(head) > 32:
+        return [head, *(f"{'':34}{line}" for line in body)]
+    return [f"{head:34}{body[0]}", *(f"{'':34}{line}" for line in body[1:])]
+
+
+def add_methods(command: type[CommandOptions], options: Iterable[Option]) -> None:
+    """Give a command the methods by which twisted's parser learns of options, and which it calls for each."""
+
+    def method(option: Option) -> Any:
+        if option.kind.metavar:
+            return lambda self, value: self.take(option, value)
+        return lambda self: self.take(option, True)
+
+    for option in options:
+        setattr(command, f"opt_{option.name}", method(option))
+
+
+def service_options(name: str) -> type[CommandOptions]:
+    """The options of the command that runs one service.
+
+    Raises:
+        ConfigurationError: No such service is installed.
+    """
+    definition = find_service(name)
+    offered = (*options_of(definition.settings), LOG_FILE)
+
+    class ServiceOptions(CommandOptions):
+        command = f"twistnet-{name}"
+        __doc__ = f"{definition.description}\nServes on {', '.join(definition.listen)} unless told otherwise."
+
+        def make_node(self) -> NodeConfig:
+            log_file = self.values.pop("log_file", None)
+            return make_node({name: self.values}, log_file=log_file)
+
+    ServiceOptions.offered = in_order(offered)
+    add_methods(ServiceOptions, (*offered, *hidden_of(definition.settings)))
+    return ServiceOptions
+
+
+def in_order(options: Iterable[Option]) -> tuple[Option, ...]:
+    """The options in the order in which `--help` shows them."""
+    groups = ("Node", "Listening", "Service", "Connections", "Datagrams", "Logging")
+    return tuple(sorted(options, key=lambda option: groups.index(option.group) if option.group in groups else 2))
