@@ -14,7 +14,7 @@ from twisted.internet.endpoints import quoteStringArgument
 
 from ..units import did_you_mean
 
-__all__ = ["Description"]
+__all__ = ["Description", "split_description"]
 
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "tcp": ("port", "interface", "backlog"),
@@ -55,17 +55,7 @@ class Description:
             ValueError: It is not an endpoint string, has an argument that its kind does not take, or a port that
                 no socket has.
         """
-        arguments: list[str] = []
-        keywords: dict[str, str] = {}
-        for part in _split(text):
-            if len(part) == 1:
-                arguments.append(part[0])
-            elif part[0] in keywords:
-                raise ValueError(f"{text!r} gives {part[0]} twice")
-            else:
-                keywords[part[0]] = part[1]
-        if not arguments or not arguments[0]:
-            raise ValueError(f"{text!r} is not an endpoint (tcp:7007, udp:7009, unix:/run/echo.sock, ...)")
+        arguments, keywords = split_description(text)
         parsed = cls(arguments[0], tuple(arguments[1:]), keywords)
         parsed._check(text)
         return parsed
@@ -126,6 +116,26 @@ class Description:
         port = self.values.get("port", "0")
         if not _PORT.fullmatch(port) or int(port) > 65535:
             raise ValueError(f"{text!r}: {port!r} is not a port (0 to 65535, 0 for any that is free)")
+
+
+def split_description(text: str) -> tuple[list[str], dict[str, str]]:
+    """An endpoint string as its words, of which the first is the prefix, and its keywords.
+
+    Raises:
+        ValueError: It has no prefix, or gives a key twice.
+    """
+    words: list[str] = []
+    keywords: dict[str, str] = {}
+    for key, *value in _split(text):
+        if not value:
+            words.append(key)
+        elif key in keywords:
+            raise ValueError(f"{text!r} gives {key} twice")
+        else:
+            keywords[key] = value[0]
+    if not words or not words[0]:
+        raise ValueError(f"{text!r} is not an endpoint (tcp:7007, udp:7009, unix:/run/echo.sock, ...)")
+    return words, keywords
 
 
 def _split(text: str) -> list[list[str]]:

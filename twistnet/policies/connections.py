@@ -22,7 +22,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from zope.interface import directlyProvides, implementer, providedBy
+from zope.interface import alsoProvides, directlyProvides, implementer, providedBy
 
 __all__ = ["ConnectionObserver", "WatchedConnection", "WatchedFactory", "WatchedTransport"]
 
@@ -224,7 +224,7 @@ class WatchedTransport:
         self._transport.sendFileDescriptor(descriptor)
 
 
-@implementer(IProtocolFactory)
+@implementer(IProtocolFactory, ILoggingContext)
 class WatchedFactory:
     """Wraps the protocols of another factory in `WatchedConnection`.
 
@@ -245,7 +245,7 @@ class WatchedFactory:
         self._clock = clock
         self._name = name
         if IProtocolNegotiationFactory.providedBy(inner):
-            directlyProvides(self, IProtocolNegotiationFactory)
+            alsoProvides(self, IProtocolNegotiationFactory)
 
     def doStart(self) -> None:
         self._inner.doStart()

@@ -21,6 +21,8 @@ from .datagram_guard import HOLD, DatagramGuard, Drop, Source
 
 __all__ = ["GuardedDatagramProtocol"]
 
+_log = Logger("twistnet.guard")
+
 QUIET = 60.0
 """Seconds between two lines about the same reason."""
 
@@ -39,8 +41,6 @@ class GuardedDatagramProtocol(DatagramProtocol):
     """
 
     noisy = False
-    log = Logger()
-
     def __init__(
         self, inner: DatagramProtocol, config: DatagramConfig, clock: IReactorTime, name: str = "datagrams"
     ) -> None:
@@ -100,7 +100,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
         if reason == Drop.LOOP:
             self._tell_of_loop(now, addr)
         else:
-            self.log.info(
+            _log.info(
                 "{service}: {count} dropped, the last from {peer}: {reason}",
                 service=self._name, count=count - before, peer=show_address(addr), reason=str(reason),
             )  # fmt: skip
@@ -108,7 +108,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
     def _tell_of_loop(self, now: float, addr: Source) -> None:
         assert self.guard is not None
         returns, seconds = self.guard.loop_of(now, addr)
-        self.log.warn(
+        _log.warn(
             "{service}: {peer} sent {returns} payloads back within {seconds:.2f} s, as another service would: "
             "a loop, ended by not answering them for {hold:g} s",
             service=self._name, peer=show_address(addr), returns=returns, seconds=seconds, hold=HOLD,

@@ -17,6 +17,8 @@ from .connections import WatchedConnection
 
 __all__ = ["AccessLog", "OpenConnections", "SocketOptions"]
 
+_log = Logger("twistnet.access")
+
 
 class OpenConnections:
     """The connections that are open."""
@@ -81,8 +83,6 @@ class AccessLog:
         every: Whether connections that end well are told of too.
     """
 
-    log = Logger()
-
     def __init__(self, service: str, *, every: bool) -> None:
         self._service = service
         self._every = every
@@ -90,12 +90,12 @@ class AccessLog:
     def opened(self, connection: WatchedConnection) -> None:
         """See `ConnectionObserver.opened`."""
         if self._every:
-            self.log.info("{service}: {peer} opened", service=self._service, peer=show_address(connection.peer))
+            _log.info("{service}: {peer} opened", service=self._service, peer=show_address(connection.peer))
 
     def closed(self, connection: WatchedConnection, reason: Failure) -> None:
         """See `ConnectionObserver.closed`."""
         if self._every or not reason.check(ConnectionDone, ConnectionAborted):
-            self.log.info(
+            _log.info(
                 "{service}: {peer} closed after {seconds:.3f} s, {octets_in} octets in, {octets_out} out: {reason}",
                 service=self._service,
                 peer=show_address(connection.peer),

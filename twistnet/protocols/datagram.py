@@ -19,6 +19,8 @@ from ..wire.transforms import Transform
 
 __all__ = ["TransformDatagramProtocol"]
 
+_log = Logger("twistnet")
+
 
 class TransformDatagramProtocol(DatagramProtocol):
     """Answers each datagram with its transform.
@@ -31,8 +33,6 @@ class TransformDatagramProtocol(DatagramProtocol):
 
     noisy = False
     transport: Any
-    log = Logger()
-
     def __init__(self, make: Callable[[], Transform]) -> None:
         self._make = make
 
@@ -44,4 +44,4 @@ class TransformDatagramProtocol(DatagramProtocol):
             answer = transform.feed(datagram) + transform.finish()
             self.transport.write(answer, addr)
         except (RemoteProtocolError, OSError, MessageLengthError, InvalidAddressError) as error:
-            self.log.debug("no answer to {peer}: {error}", peer=show_address(addr), error=error)
+            _log.debug("no answer to {peer}: {error}", peer=show_address(addr), error=error)

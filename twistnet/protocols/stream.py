@@ -21,6 +21,8 @@ from ..wire.transforms import Transform, Undecodable
 
 __all__ = ["StreamFactory", "StreamProtocol"]
 
+_log = Logger("twistnet")
+
 
 @implementer(IHalfCloseableProtocol)
 class StreamProtocol(Protocol):
@@ -31,8 +33,6 @@ class StreamProtocol(Protocol):
     """
 
     transport: Any
-    log = Logger()
-
     def __init__(self, transform: Transform) -> None:
         self._transform = transform
 
@@ -57,7 +57,7 @@ class StreamProtocol(Protocol):
         try:
             self._send(transform(*data))
         except RemoteProtocolError as error:
-            self.log.info("closing {peer}: {error}", peer=show_address(self.transport.getPeer()), error=error)
+            _log.info("closing {peer}: {error}", peer=show_address(self.transport.getPeer()), error=error)
             self._send(error.answer if isinstance(error, Undecodable) else b"")
             self._close()
             return False

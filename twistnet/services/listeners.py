@@ -113,6 +113,6 @@ def listening_error(failure: Failure, text: str, service: str) -> ListeningError
         reason = getattr(error, "strerror", None) or os.strerror(code)
         reason = f"{reason[:1].lower()}{reason[1:]}"
     else:
-        reason = str(error) or type(error).__name__
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     advice = f" ({_ADVICE[code]})" if code in _ADVICE else ""
     return ListeningError(text, f"{reason}{advice}", service)

@@ -28,6 +28,8 @@ from .listeners import Listener, listening_error, parse_listener
 
 __all__ = ["ListeningService"]
 
+_log = Logger("twistnet")
+
 
 class ListeningService(Service):
     """Listens wherever it is told to, and drains when it is stopped.
@@ -49,8 +51,6 @@ class ListeningService(Service):
     Raises:
         ConfigurationError: A string that is no endpoint, or is one of a kind that the service does not answer.
     """
-
-    log = Logger()
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class ListeningService(Service):
         opening.addBoth(self._no_longer_opening, opening)
         opening.addCallback(self._opened, listener)
         opening.addErrback(lambda failure: tell(listening_error(failure, listener.text, str(self.name))))
-        tell = lambda error: self.log.error("{error}", error=error)
+        tell = lambda error: _log.error("{error}", error=error)
         if at_once:
             self._close_listeners()
             self._started = False
@@ -141,7 +141,7 @@ class ListeningService(Service):
 
     def _opened(self, port: IListeningPort, listener: Listener) -> None:
         self.ports.append(port)
-        self.log.info(
+        _log.info(
             "{service} serves on {kind} {address}",
             service=self._title, kind=listener.kind, address=show_address(port.getHost()),
         )  # fmt: skip
@@ -153,11 +153,13 @@ class ListeningService(Service):
         return [maybeDeferred(_close, port) for port in ports]
 
     async def _stop(self) -> None:
-        await DeferredList(self._close_listeners(), consumeErrors=True)
+        for closed, failure in await DeferredList(self._close_listeners(), consumeErrors=True):
+            if not closed:
+                _log.failure("{service}: a listener would not close", failure=failure, service=self.name)
         if not len(self.open):
             return
         timeout = self._connections.graceful_timeout
-        self.log.info(
+        _log.info(
             "{service} waits up to {timeout:g} s for {count} open connections",
             service=self.name, timeout=timeout, count=len(self.open),
         )  # fmt: skip
@@ -183,6 +185,7 @@ class ListeningService(Service):
 
 def _close(port: IListeningPort) -> Any:
     address = port.getHost()
-    if isinstance(address, UNIXAddress) and address.name and not address.name.startswith((b"\0", "\0")):
-        ensure_removable(os.fsdecode(address.name))
+    path = os.fsdecode(address.name or "") if isinstance(address, UNIXAddress) else ""
+    if path and not path.startswith("\0"):
+        ensure_removable(path)
     return port.stopListening()

@@ -78,6 +78,7 @@ class LogFile:
         try:
             file = open(self.path, "a", encoding="utf-8", errors="backslashreplace", buffering=1)
         except (OSError, ValueError) as error:
-            raise ConfigurationError(f"{self.path!r} cannot be written: {error}", ("log_file",)) from error
+            reason = getattr(error, "strerror", None) or error
+            raise ConfigurationError(f"{self.path!r} cannot be written: {reason}", ("log_file",)) from error
         predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
         return _Writer(file, FilteringLogObserver(textFileLogObserver(file), [predicate]))

@@ -121,14 +121,14 @@ def _refuse_duplicates(configs: Iterable[ServiceConfig]) -> None:
     taken: dict[tuple[str, ...], str] = {}
     for config in configs:
         for index, text in enumerate(config.listen):
-            place = f"services.{config.name}.listen[{index}]"
+            path = ("services", config.name, f"listen[{index}]")
             try:
                 where = Description.parse(text).on_loopback().listens_on
             except ValueError as error:
-                raise ConfigurationError(str(error), (place,)) from None
+                raise ConfigurationError(str(error), path) from None
             if where and where in taken:
-                raise ConfigurationError(f"{text!r} is listened on already, by {taken[where]}", (place,))
-            taken[where] = place
+                raise ConfigurationError(f"{text!r} is listened on already, by {taken[where]}", path)
+            taken[where] = ".".join(path)
 
 
 def node_from_file(path: str) -> NodeConfig:

@@ -5,6 +5,9 @@ The rule of this module: this, and nothing below it, finds the global reactor.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from twisted.application.service import IService
 
 from ..errors import ConfigurationError
@@ -25,4 +28,9 @@ def make_service(options: CommandOptions) -> IService:
         node = NodeService(options.node, reactor)
     except ConfigurationError as error:
         options.fail(options.as_option(error))
-    return Command(options.command, node, reactor)
+    return Command(options.command, node, reactor, unseen=_is_daemon(options.parent or {}))
+
+
+def _is_daemon(twistd: Mapping[str, Any]) -> bool:
+    """Whether the program around the command is a twistd that goes, or logs, where nobody looks on."""
+    return "nodaemon" in twistd and not (twistd["nodaemon"] and twistd["logfile"] in {None, "-"})

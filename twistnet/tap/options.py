@@ -159,7 +159,8 @@ class CommandOptions(Options):
         """getopt's complaint, with the nearest option where it knows none of that name."""
         words = problem.split()
         if problem.endswith("not recognized") and words[1].startswith("--"):
-            return f"unknown option {words[1]}; {did_you_mean(words[1], [flag(o.name) for o in self.offered])}"
+            known = [f"--{name.removesuffix('=')}" for name in self.longOpt]
+            return f"unknown option {words[1]}; {did_you_mean(words[1], known)}"
         return problem
 
     def as_option(self, error: ConfigurationError) -> str:

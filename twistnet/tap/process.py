@@ -11,17 +11,19 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from twisted.application.service import MultiService
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from ..errors import TwistnetError
 from ..services.node import NodeService
 
 __all__ = ["Command", "Exit", "raise_descriptor_limit", "refuse_second_twistd", "speak_utf8"]
+
+_log = Logger("twistnet")
 
 
 class Exit(SystemExit, Exception):
@@ -35,10 +37,12 @@ class Exit(SystemExit, Exception):
         line: What to say.
     """
 
+    __module__ = "builtins"  # so that twistd, which cuts what a daemon says short, does not begin with our module
+
     def __init__(self, status: int, line: str) -> None:
         super().__init__(status)
         self.line = line
-        print(line, file=sys.stderr, flush=True)
+        print(line, file=sys.__stderr__, flush=True)  # sys.stderr may be the log by now
 
     def __str__(self) -> str:
         return self.line
@@ -53,12 +57,13 @@ class Command(MultiService):
         name: What its error messages begin with.
         node: What it runs.
         reactor: The reactor that runs it.
+        unseen: Whether nobody sees standard error, so that the log has to say why it would not start.
     """
 
-    log = Logger()
-
-    def __init__(self, name: str, node: NodeService, reactor: Any) -> None:
+    def __init__(self, name: str, node: NodeService, reactor: Any, *, unseen: bool = False) -> None:
         super().__init__()
+        self._unseen = unseen
+        self._stopping = False
         self._command = name
         self._node = node
         self._reactor = reactor
@@ -71,18 +76,25 @@ class Command(MultiService):
     def startService(self) -> None:
         with self._exiting():
             super().startService()
+        self._reactor.callWhenRunning(self._watch_signals)
 
-    def stopService(self) -> Deferred[Any]:
+    def _watch_signals(self) -> None:
+        """Stand before the reactor's own handlers: to the reactor a second signal is an error."""
         with suppress(ValueError):  # not the main thread: then no signal comes here either
             for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._interrupted_again)
-        return super().stopService()
+                reactors_own = signal.getsignal(number)
+                if callable(reactors_own):
+                    signal.signal(number, partial(self._signalled, reactors_own))
 
-    def _interrupted_again(self, number: int, frame: Any) -> None:
-        self._reactor.callFromThread(self._abort, signal.Signals(number).name)
+    def _signalled(self, reactors_own: Callable[[int, Any], Any], number: int, frame: Any) -> None:
+        if self._stopping:
+            self._reactor.callFromThread(self._abort, signal.Signals(number).name)
+        else:
+            self._stopping = True
+            reactors_own(number, frame)
 
     def _abort(self, signal_name: str) -> None:
-        self.log.info("second signal ({signal}): aborting open connections", signal=signal_name)
+        _log.info("second signal ({signal}): aborting open connections", signal=signal_name)
         self._node.abort()
 
     @contextmanager
@@ -90,7 +102,8 @@ class Command(MultiService):
         try:
             yield
         except TwistnetError as error:
-            self.log.critical("{error}", error=error)
+            if self._unseen:
+                _log.critical("{error}", error=error)
             raise Exit(1, f"{self._command}: {error}") from error
 
 

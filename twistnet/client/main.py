@@ -1,0 +1,73 @@
+"""The `twistnet` command line.
+
+The rule of this module: it reads the arguments and calls; Twisted is imported when a command runs, not before.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from .._version import __version__
+from ..units import parse_duration
+
+__all__ = ["main"]
+
+
+class Duration(click.ParamType):
+    """A duration of the command line, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See `click.ParamType.convert`."""
+        try:
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="twistnet %(version)s")
+def main() -> None:
+    """Talk to network services. Data goes to standard output, everything else to standard error.
+
+    Exit status: 0 done, 1 the network would not have it (REFUSED, TIMEOUT, DNS, RESET, UNREACHABLE or TLS comes
+    first on standard error), 2 wrong usage.
+    """
+
+
+@main.command()
+@click.argument("target", nargs=-1, required=True, metavar="ENDPOINT | HOST PORT")
+@click.option("--timeout", type=Duration(), default="30s", show_default=True, help="How long any one wait may take.")
+@click.option("--wait", type=Duration(), help="Over datagrams: take all replies for so long, not just the first.")
+def send(target: tuple[str, ...], timeout: float, wait: float | None) -> None:
+    """Send standard input to a peer, and its answer to standard output.
+
+    Over a stream, sending ends with the input (half-close), and the command with the peer's end. Over datagrams the
+    whole input is one datagram, and the command ends with its reply.
+
+    ENDPOINT is tcp:HOST:PORT, tcp6:HOST:PORT, unix:PATH, tls:HOST:PORT, udp:HOST:PORT, udp6:HOST:PORT or
+    unix-datagram:PATH.
+    """
+    from .outcome import INTERRUPTED, run
+    from .send import exchange_datagrams, exchange_stream, read_datagram
+    from .targets import datagram_target
+
+    if len(target) > 2:
+        raise click.UsageError(f"an endpoint or a host and a port, not {len(target)} words")
+    shown = " ".join(target)
+    try:
+        peer = datagram_target(target)
+        if peer is not None:
+            datagram = read_datagram()
+            sys.exit(run(lambda reactor: exchange_datagrams(reactor, peer, shown, datagram, timeout, wait)))
+        if wait is not None:
+            raise ValueError("--wait is for datagrams; over a stream the peer's end is waited for")
+        sys.exit(run(lambda reactor: exchange_stream(reactor, target, timeout)))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

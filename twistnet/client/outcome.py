@@ -1,0 +1,97 @@
+"""How a client command ends.
+
+The rule of this module: exit status 0 is done, 1 is the network's doing, 2 is wrong usage; and the network's doing
+is one line on standard error whose first word a script can compare.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import click
+from attrs import frozen
+from twisted.internet import error
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.python.failure import Failure
+
+__all__ = ["INTERRUPTED", "NetworkProblem", "run", "word_for"]
+
+INTERRUPTED = 130
+"""The exit status of a program that SIGINT ended: 128 and the number of the signal."""
+
+_WORDS: tuple[tuple[type[BaseException], str], ...] = (
+    (error.DNSLookupError, "DNS"),
+    (error.ConnectionRefusedError, "REFUSED"),
+    (error.TimeoutError, "TIMEOUT"),
+    (TimeoutError, "TIMEOUT"),
+    (CancelledError, "TIMEOUT"),
+    (error.NoRouteError, "UNREACHABLE"),
+    (error.ConnectionLost, "RESET"),
+)
+_ERRNO_WORDS = {
+    errno.ECONNREFUSED: "REFUSED",
+    errno.ENOENT: "REFUSED",
+    errno.ECONNRESET: "RESET",
+    errno.EPIPE: "RESET",
+    errno.ETIMEDOUT: "TIMEOUT",
+    errno.EHOSTUNREACH: "UNREACHABLE",
+    errno.ENETUNREACH: "UNREACHABLE",
+}
+
+
+@frozen
+class NetworkProblem(Exception):
+    """The network would not have it.
+
+    Attributes:
+        word: The first word of the line: `REFUSED`, `TIMEOUT`, `DNS`, `RESET`, `UNREACHABLE`, `TLS` or `FAILED`.
+        rest: The rest of the line.
+    """
+
+    word: str
+    rest: str
+
+
+def word_for(problem: BaseException) -> str:
+    """The word for an exception that a connection ended with."""
+    for kind, word in _WORDS:
+        if isinstance(problem, kind):
+            return word
+    if type(problem).__module__.startswith("OpenSSL"):
+        return "TLS"
+    code = getattr(problem, "osError", None) or getattr(problem, "errno", None)
+    return _ERRNO_WORDS.get(code, "FAILED") if isinstance(code, int) else "FAILED"
+
+
+def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
+    """Run a command in the reactor.
+
+    Args:
+        command: Takes the reactor; returns the exit status, or raises `NetworkProblem`.
+
+    Returns:
+        The exit status; `INTERRUPTED` if the reactor was stopped first.
+    """
+    from twisted.internet import reactor
+
+    outcomes: list[Any] = []
+
+    def start() -> None:
+        done = Deferred.fromCoroutine(command(reactor))
+        done.addBoth(outcomes.append)
+        done.addCallback(lambda _: reactor.stop() if reactor.running else None)  # type: ignore[attr-defined]
+
+    reactor.callWhenRunning(start)  # type: ignore[attr-defined]
+    reactor.run()  # type: ignore[attr-defined]
+    return _status(outcomes[0]) if outcomes else INTERRUPTED
+
+
+def _status(outcome: int | Failure) -> int:
+    if not isinstance(outcome, Failure):
+        return outcome
+    if not outcome.check(NetworkProblem):
+        raise outcome.value
+    click.echo(f"{outcome.value.word} {outcome.value.rest}", err=True)
+    return 1

@@ -1,0 +1,62 @@
+"""Whom a client command talks to: an endpoint string, or a host and a port.
+
+The rule of this module: what cannot be used is a `ValueError` that says what would be right, before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from twisted.internet.endpoints import HostnameEndpoint, TCP6ClientEndpoint, clientFromString
+from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor
+from twisted.plugin import getPlugins
+
+from ..endpoints.datagram_client import DatagramTarget, parse_datagram_target
+from ..endpoints.descriptions import split_description
+from ..units import did_you_mean
+
+__all__ = ["datagram_target", "stream_target"]
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ValueError(f"{text!r} is not a port (1 to 65535)")
+    return int(text)
+
+
+def datagram_target(words: Sequence[str]) -> DatagramTarget | None:
+    """The datagram peer that the words stand for, or `None` if they stand for a stream; raises as below."""
+    return parse_datagram_target(words[0]) if len(words) == 1 else None
+
+
+def stream_target(reactor: Any, words: Sequence[str]) -> Any:
+    """The stream endpoint (`IStreamClientEndpoint`) that the words stand for.
+
+    Raises:
+        ValueError: They stand for none.
+    """
+    if len(words) == 2:
+        return HostnameEndpoint(reactor, words[0], _port(words[1]))
+    (prefix, *arguments), keywords = split_description(words[0])
+    if prefix == "tcp6":
+        host, port = _host_and_port(words[0], arguments, keywords)
+        return TCP6ClientEndpoint(reactor, host, port)
+    parsers = {parser.prefix for parser in getPlugins(IStreamClientEndpointStringParserWithReactor)}
+    known = {"tcp", "unix", "ssl", *parsers}
+    if prefix not in known:
+        hint = did_you_mean(prefix, known | {"udp", "udp6", "unix-datagram", "tcp6"})
+        raise ValueError(f"{words[0]!r} begins with no known prefix; {hint}")
+    if prefix == "tcp":
+        _host_and_port(words[0], arguments, keywords)
+    try:
+        return clientFromString(reactor, words[0])
+    except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
+        raise ValueError(f"{words[0]!r} cannot be used: {error or type(error).__name__}") from error
+
+
+def _host_and_port(text: str, arguments: Sequence[str], keywords: dict[str, str]) -> tuple[str, int]:
+    values = dict(zip(("host", "port"), arguments, strict=False)) | keywords
+    if not values.get("host") or "port" not in values:
+        raise ValueError(f"{text!r} is not tcp:HOST:PORT")
+    return values["host"], _port(values["port"])

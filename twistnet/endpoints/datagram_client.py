@@ -1,0 +1,200 @@
+"""The client's side of datagrams: a socket with one peer.
+
+The rule of this module: what comes from anybody else is not delivered, and a refusal is told, on every reactor.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from typing import Any, TypeAlias
+
+from attrs import define, field, frozen
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.defer import Deferred, maybeDeferred, succeed
+from twisted.internet.error import ConnectionRefusedError, DNSLookupError
+from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
+from twisted.internet.protocol import DatagramProtocol
+from zope.interface import implementer
+
+from ..units import did_you_mean
+from .descriptions import split_description
+
+__all__ = ["DatagramPeer", "DatagramTarget", "UDPTarget", "UNIXDatagramTarget", "parse_datagram_target"]
+
+LONGEST = 65536
+
+
+class DatagramPeer(DatagramProtocol):
+    """A datagram socket that talks to one peer.
+
+    Attributes:
+        received: Called with each datagram of the peer's.
+        refused: Called when the peer's machine says that nothing listens there.
+    """
+
+    noisy = False
+    transport: Any
+
+    def __init__(self) -> None:
+        self.received: Any = lambda datagram: None
+        self.refused: Any = lambda: None
+        self._address: Any = None
+        self._closing = False
+        self._folder: str | None = None
+
+    def send(self, datagram: bytes) -> None:
+        """Send one datagram.
+
+        Raises:
+            OSError: The kernel would not have it.
+            MessageLengthError: It is too long for the socket.
+            ConnectionRefusedError: Nothing listens at a UNIX path.
+        """
+        if self.transport is not None:
+            self.transport.write(datagram, self._address)
+
+    def close(self) -> Deferred[None]:
+        """Close the socket.
+
+        Returns:
+            A Deferred that fires once it is closed.
+        """
+        self._closing = True
+        return maybeDeferred(self.transport.stopListening) if self.transport is not None else succeed(None)
+
+    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
+        if self._address is None or addr == self._address:
+            self.received(datagram)
+
+    def connectionRefused(self) -> None:
+        self.refused()
+
+    def stopProtocol(self) -> None:
+        """The socket was closed: by us, or by a reactor that takes a refusal for the end of it (ticket 5377)."""
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        if not self._closing:
+            self._closing = True
+            self.refused()
+
+
+@frozen
+class UDPTarget:
+    """A peer reached over UDP.
+
+    Attributes:
+        host: A name or a numeric address.
+        port: 1 to 65535.
+        families: The address types that may be used, the preferred one first.
+    """
+
+    host: str
+    port: int
+    families: tuple[type, ...] = (IPv4Address, IPv6Address)
+
+    async def connect(self, reactor: Any) -> DatagramPeer:
+        """Open a socket to the peer; the reactor provides `IReactorUDP` and `IReactorPluggableNameResolver`.
+
+        Raises:
+            DNSLookupError: The name has no address.
+            OSError: There is no way there.
+        """
+        host = await _resolve(reactor, self.host, self.families)
+        peer = DatagramPeer()
+        reactor.listenUDP(0, peer, "::" if isIPv6Address(host) else "", LONGEST)
+        try:
+            peer.transport.connect(host, self.port)
+        except OSError:
+            await peer.close()
+            raise
+        return peer
+
+
+@frozen
+class UNIXDatagramTarget:
+    """A peer at a UNIX path. The socket has a path of its own, in a temporary folder, so that it can be answered.
+
+    Attributes:
+        address: The path.
+    """
+
+    address: str
+
+    async def connect(self, reactor: Any) -> DatagramPeer:
+        """Open a socket to the peer; the reactor provides `IReactorUNIXDatagram`.
+
+        Raises:
+            ConnectionRefusedError: There is no such path.
+        """
+        if not os.path.exists(self.address):
+            raise ConnectionRefusedError(f"there is no socket at {self.address}")
+        peer = DatagramPeer()
+        peer._folder = tempfile.mkdtemp(prefix="twistnet-")
+        peer._address = self.address
+        reactor.listenUNIXDatagram(f"{peer._folder}/client", peer, LONGEST, 0o666)
+        os.chmod(peer._folder, 0o711)  # the service may run as somebody else, and has to reach the path
+        return peer
+
+
+@implementer(IResolutionReceiver)
+@define(eq=False)
+class _Addresses:
+    """Collects what a name resolves to."""
+
+    found: list[Any] = field(factory=list)
+    done: Deferred[list[Any]] = field(factory=Deferred)
+
+    def resolutionBegan(self, resolutionInProgress: IHostResolution) -> None:
+        pass
+
+    def addressResolved(self, address: IAddress) -> None:
+        self.found.append(address)
+
+    def resolutionComplete(self) -> None:
+        self.done.callback(self.found)
+
+
+async def _resolve(reactor: Any, host: str, families: tuple[type, ...]) -> str:
+    """The numeric address of a name, of the first family in which it has one."""
+    if isIPAddress(host) or isIPv6Address(host):
+        return host
+    receiver = _Addresses()
+    reactor.nameResolver.resolveHostName(receiver, host, 0, list(families), "UDP")
+    addresses = await receiver.done
+    for family in families:
+        for address in addresses:
+            if isinstance(address, family):
+                return str(address.host)
+    raise DNSLookupError(f"no address for {host}")
+
+
+DatagramTarget: TypeAlias = UDPTarget | UNIXDatagramTarget
+
+
+def parse_datagram_target(description: str) -> DatagramTarget | None:
+    """A datagram peer from `udp:HOST:PORT`, `udp6:HOST:PORT` or `unix-datagram:PATH`.
+
+    Returns:
+        The target, or `None` if the string has none of these prefixes.
+
+    Raises:
+        ValueError: The rest of the string is not right.
+    """
+    (prefix, *arguments), keywords = split_description(description)
+    if prefix not in {"udp", "udp6", "unix-datagram"}:
+        return None
+    names = ("path",) if prefix == "unix-datagram" else ("host", "port")
+    values = dict(zip(names, arguments, strict=False)) | keywords
+    if unknown := sorted(values.keys() - set(names)):
+        raise ValueError(f"{description!r}: {prefix} takes no {unknown[0]!r}; {did_you_mean(unknown[0], names)}")
+    if len(arguments) > len(names) or values.keys() != set(names) or not all(values.values()):
+        raise ValueError(f"{description!r} is not {prefix}:{':'.join(name.upper() for name in names)}")
+    if prefix == "unix-datagram":
+        return UNIXDatagramTarget(values["path"])
+    if not values["port"].isdecimal() or not 0 < int(values["port"]) < 65536:
+        raise ValueError(f"{description!r}: {values['port']!r} is not a port (1 to 65535)")
+    families = (IPv6Address,) if prefix == "udp6" else (IPv4Address, IPv6Address)
+    return UDPTarget(values["host"], int(values["port"]), families)
