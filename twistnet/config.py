@@ -169,7 +169,9 @@ class ConnectionConfig:
     write_buffer_limit: int | None = setting(
         None, SIZE, "abort a peer that leaves more unread", group="Policy", later=True
     )
-    allow: tuple[Network, ...] = setting((), NETWORKS, "networks that may connect", group="Policy", later=True)
+    allow: tuple[Network, ...] = setting(
+        (), NETWORKS, "networks that may connect", group="Policy", later=True
+    )
     deny: tuple[Network, ...] = setting(
         (), NETWORKS, "networks that may not connect", group="Policy", later=True
     )
@@ -211,7 +213,10 @@ class DatagramConfig:
 
     guard: bool = setting(True, SWITCH, "drop what reflects, loops or floods", group="Datagrams")
     max_datagram: int = setting(
-        65507, Kind(lambda value: _at_most(65535, parse_size(value)), "SIZE"), "drop what is longer", group="Datagrams"
+        65507,
+        Kind(lambda value: _at_most(65535, parse_size(value)), "SIZE"),
+        "drop what is longer",
+        group="Datagrams",
     )
     packet_rate: float = setting(
         1000.0, RATE, "datagrams a second answered to one source (IPv6: one /64)", group="Datagrams"
@@ -275,4 +280,6 @@ def _first_problem(group: BaseException, path: tuple[str, ...] = ()) -> Configur
         group = group.exceptions[0]
         path += tuple(str(getattr(note, "name", "")) for note in getattr(group, "__notes__", ()))
     path = tuple(part for part in path if part)
-    return group.within(*path) if isinstance(group, ConfigurationError) else ConfigurationError(str(group), path)
+    return (
+        group.within(*path) if isinstance(group, ConfigurationError) else ConfigurationError(str(group), path)
+    )

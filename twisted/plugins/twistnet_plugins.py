@@ -9,13 +9,18 @@ from twistnet.endpoints.plugins import DatagramEndpointPlugin
 from twistnet.services.plugins import ServicePlugin
 
 node_command = ServiceMaker(
-    "twistnet node", "twistnet.tap.node", "Echo, upper-case and datagram services, or a whole node.", "twistnet"
+    "twistnet node",
+    "twistnet.tap.node",
+    "Echo, upper-case and datagram services, or a whole node.",
+    "twistnet",
 )
 echo_command = ServiceMaker("twistnet echo", "twistnet.tap.echo", "Send back what comes.", "twistnet-echo")
 upper_command = ServiceMaker(
     "twistnet upper", "twistnet.tap.upper", "Send back what comes in upper case.", "twistnet-upper"
 )
-datagram_command = ServiceMaker("twistnet datagram", "twistnet.tap.datagram", "Answer datagrams.", "twistnet-datagram")
+datagram_command = ServiceMaker(
+    "twistnet datagram", "twistnet.tap.datagram", "Answer datagrams.", "twistnet-datagram"
+)
 
 echo_service = ServicePlugin("echo", "twistnet.services.builtin.ECHO")
 upper_service = ServicePlugin("upper", "twistnet.services.builtin.UPPER")
@@ -23,7 +28,9 @@ datagram_service = ServicePlugin("datagram", "twistnet.services.builtin.DATAGRAM
 
 udp_endpoint = DatagramEndpointPlugin("udp", "twistnet.endpoints.datagram.parse_udp")
 udp6_endpoint = DatagramEndpointPlugin("udp6", "twistnet.endpoints.datagram.parse_udp6")
-unix_datagram_endpoint = DatagramEndpointPlugin("unix-datagram", "twistnet.endpoints.datagram.parse_unix_datagram")
+unix_datagram_endpoint = DatagramEndpointPlugin(
+    "unix-datagram", "twistnet.endpoints.datagram.parse_unix_datagram"
+)
 systemd_datagram_endpoint = DatagramEndpointPlugin(
     "systemd-datagram", "twistnet.endpoints.datagram.parse_systemd_datagram"
 )

@@ -16,7 +16,7 @@ from ..units import parse_duration
 __all__ = ["main"]
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """A duration of the command line, in seconds."""
 
     name = "duration"
@@ -41,8 +41,12 @@ def main() -> None:
 
 @main.command()
 @click.argument("target", nargs=-1, required=True, metavar="ENDPOINT | HOST PORT")
-@click.option("--timeout", type=Duration(), default="30s", show_default=True, help="How long any one wait may take.")
-@click.option("--wait", type=Duration(), help="Over datagrams: take all replies for so long, not just the first.")
+@click.option(
+    "--timeout", type=Duration(), default="30s", show_default=True, help="How long any one wait may take."
+)
+@click.option(
+    "--wait", type=Duration(), help="Over datagrams: take all replies for so long, not just the first."
+)
 def send(target: tuple[str, ...], timeout: float, wait: float | None) -> None:
     """Send standard input to a peer, and its answer to standard output.
 

@@ -81,17 +81,18 @@ def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
     def start() -> None:
         done = Deferred.fromCoroutine(command(reactor))
         done.addBoth(outcomes.append)
-        done.addCallback(lambda _: reactor.stop() if reactor.running else None)  # type: ignore[attr-defined]
+        done.addCallback(lambda _: reactor.stop() if reactor.running else None)
 
-    reactor.callWhenRunning(start)  # type: ignore[attr-defined]
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.callWhenRunning(start)
+    reactor.run()
     return _status(outcomes[0]) if outcomes else INTERRUPTED
 
 
 def _status(outcome: int | Failure) -> int:
-    if not isinstance(outcome, Failure):
-        return outcome
-    if not outcome.check(NetworkProblem):
-        raise outcome.value
-    click.echo(f"{outcome.value.word} {outcome.value.rest}", err=True)
-    return 1
+    problem = outcome.value if isinstance(outcome, Failure) else None
+    if isinstance(problem, NetworkProblem):
+        click.echo(f"{problem.word} {problem.rest}", err=True)
+        return 1
+    if isinstance(outcome, Failure):
+        outcome.raiseException()
+    return outcome

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from twisted.internet import error
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, ConnectionRefusedError, MessageLengthError, TimeoutError
+from twisted.internet.error import ConnectionDone, MessageLengthError
 from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime, ISSLTransport
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
@@ -37,12 +38,12 @@ def _problems(shown: str, timeout: float) -> Iterator[None]:
         yield
     except (NetworkProblem, ValueError):
         raise
-    except Exception as error:
-        word = word_for(error)
+    except Exception as problem:
+        word = word_for(problem)
         if word == "TIMEOUT":
-            raise NetworkProblem(word, f"{shown}: no answer within {timeout:g} s") from error
-        text = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise NetworkProblem(word, f"{shown}: {text}") from error
+            raise NetworkProblem(word, f"{shown}: no answer within {timeout:g} s") from problem
+        text = " ".join(str(problem).split()).rstrip(".") or type(problem).__name__
+        raise NetworkProblem(word, f"{shown}: {text}") from problem
 
 
 @contextmanager
@@ -100,7 +101,7 @@ class _StreamExchange(Protocol):
         self._output_open = True
 
     def connectionMade(self) -> None:
-        self._standard = StandardIO(_StandardStreams(self), reactor=self._clock)  # type: ignore[call-arg]
+        self._standard = StandardIO(_StandardStreams(self), reactor=self._clock)
         self._standard.registerProducer(self.transport, True)
         self.transport.registerProducer(self._standard, True)
 
@@ -155,7 +156,7 @@ class _StreamExchange(Protocol):
             done.errback(ends_with)
 
     def _silent(self) -> None:
-        self._ends_with = Failure(TimeoutError())
+        self._ends_with = Failure(error.TimeoutError())
         self.transport.abortConnection()
 
 
@@ -224,7 +225,7 @@ async def exchange_datagrams(
 
         def refused() -> None:
             if not first.called:
-                first.errback(ConnectionRefusedError("nothing listens there"))
+                first.errback(error.ConnectionRefusedError("nothing listens there"))
 
         peer.received, peer.refused = received, refused
         try:

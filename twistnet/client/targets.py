@@ -52,7 +52,7 @@ def stream_target(reactor: Any, words: Sequence[str]) -> Any:
     try:
         return clientFromString(reactor, words[0])
     except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
-        raise ValueError(f"{words[0]!r} cannot be used: {error or type(error).__name__}") from error
+        raise ValueError(f"{words[0]!r} cannot be used: {str(error) or type(error).__name__}") from error
 
 
 def _host_and_port(text: str, arguments: Sequence[str], keywords: dict[str, str]) -> tuple[str, int]:

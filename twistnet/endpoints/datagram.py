@@ -9,7 +9,7 @@ import os
 import socket
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, execute, maybeDeferred
@@ -115,7 +115,7 @@ class _RemovingPort:
         self._port.startListening()
 
     def stopListening(self) -> Deferred[None]:
-        def remove(result: Any) -> None:
+        def remove(_: Any) -> None:
             with suppress(FileNotFoundError):
                 Path(self._path).unlink()
 
@@ -168,7 +168,9 @@ def parse_udp(
     )
 
 
-def parse_udp6(reactor: Any, port: str, interface: str = "::1", *args: str, **kwargs: str) -> UDPServerEndpoint:
+def parse_udp6(
+    reactor: Any, port: str, interface: str = "::1", *args: str, **kwargs: str
+) -> UDPServerEndpoint:
     """`udp6:7009:interface=\\:\\:`."""
     return parse_udp(reactor, port, interface, *args, **kwargs)
 
@@ -240,8 +242,11 @@ def datagram_server_from_string(reactor: Any, description: str) -> IDatagramServ
     parsed = Description.parse(description)
     parsers = datagram_prefixes()
     if parsed.prefix not in parsers:
-        raise ValueError(f"{description!r} begins with no datagram prefix; {did_you_mean(parsed.prefix, parsers)}")
+        raise ValueError(
+            f"{description!r} begins with no datagram prefix; {did_you_mean(parsed.prefix, parsers)}"
+        )
     try:
-        return parsers[parsed.prefix].parse_datagram_server(reactor, *parsed.arguments, **parsed.keywords)
+        endpoint = parsers[parsed.prefix].parse_datagram_server(reactor, *parsed.arguments, **parsed.keywords)
     except TypeError as error:
         raise ValueError(f"{description!r}: {error}") from error
+    return cast("IDatagramServerEndpoint", endpoint)

@@ -5,16 +5,16 @@ The rule of this module: what comes from anybody else is not delivered, and a re
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from attrs import define, field, frozen
+from twisted.internet import error
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.defer import Deferred, maybeDeferred, succeed
-from twisted.internet.error import ConnectionRefusedError, DNSLookupError
 from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionReceiver
 from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
@@ -129,13 +129,13 @@ class UNIXDatagramTarget:
         Raises:
             ConnectionRefusedError: There is no such path.
         """
-        if not os.path.exists(self.address):
-            raise ConnectionRefusedError(f"there is no socket at {self.address}")
+        if not Path(self.address).exists():
+            raise error.ConnectionRefusedError(f"there is no socket at {self.address}")
         peer = DatagramPeer()
         peer._folder = tempfile.mkdtemp(prefix="twistnet-")
         peer._address = self.address
         reactor.listenUNIXDatagram(f"{peer._folder}/client", peer, LONGEST, 0o666)
-        os.chmod(peer._folder, 0o711)  # the service may run as somebody else, and has to reach the path
+        Path(peer._folder).chmod(0o711)  # the service may run as somebody else, and has to reach the path
         return peer
 
 
@@ -164,11 +164,10 @@ async def _resolve(reactor: Any, host: str, families: tuple[type, ...]) -> str:
     receiver = _Addresses()
     reactor.nameResolver.resolveHostName(receiver, host, 0, list(families), "UDP")
     addresses = await receiver.done
-    for family in families:
-        for address in addresses:
-            if isinstance(address, family):
-                return str(address.host)
-    raise DNSLookupError(f"no address for {host}")
+    hosts = [address.host for family in families for address in addresses if isinstance(address, family)]  # type: ignore[attr-defined]
+    if not hosts:
+        raise error.DNSLookupError(f"no address for {host}")
+    return str(hosts[0])
 
 
 DatagramTarget: TypeAlias = UDPTarget | UNIXDatagramTarget
@@ -189,7 +188,9 @@ def parse_datagram_target(description: str) -> DatagramTarget | None:
     names = ("path",) if prefix == "unix-datagram" else ("host", "port")
     values = dict(zip(names, arguments, strict=False)) | keywords
     if unknown := sorted(values.keys() - set(names)):
-        raise ValueError(f"{description!r}: {prefix} takes no {unknown[0]!r}; {did_you_mean(unknown[0], names)}")
+        raise ValueError(
+            f"{description!r}: {prefix} takes no {unknown[0]!r}; {did_you_mean(unknown[0], names)}"
+        )
     if len(arguments) > len(names) or values.keys() != set(names) or not all(values.values()):
         raise ValueError(f"{description!r} is not {prefix}:{':'.join(name.upper() for name in names)}")
     if prefix == "unix-datagram":

@@ -20,7 +20,16 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "tcp": ("port", "interface", "backlog"),
     "tcp6": ("port", "backlog", "interface"),
     "tls": ("path", "port", "backlog", "interface"),
-    "ssl": ("port", "privateKey", "certKey", "sslmethod", "interface", "backlog", "extraCertChain", "dhParameters"),
+    "ssl": (
+        "port",
+        "privateKey",
+        "certKey",
+        "sslmethod",
+        "interface",
+        "backlog",
+        "extraCertChain",
+        "dhParameters",
+    ),
     "unix": ("address", "mode", "backlog", "lockfile"),
     "udp": ("port", "interface", "reuse_port", "max_datagram"),
     "udp6": ("port", "interface", "reuse_port", "max_datagram"),
@@ -62,7 +71,9 @@ class Description:
 
     def __str__(self) -> str:
         quoted = [quoteStringArgument(argument) for argument in (self.prefix, *self.arguments)]
-        return ":".join([*quoted, *(f"{key}={quoteStringArgument(value)}" for key, value in self.keywords.items())])
+        return ":".join(
+            [*quoted, *(f"{key}={quoteStringArgument(value)}" for key, value in self.keywords.items())]
+        )
 
     @property
     def leaf(self) -> str:
@@ -110,7 +121,9 @@ class Description:
         if len(self.arguments) > len(known):
             raise ValueError(f"{text!r} has too many parts; {self.prefix} takes {', '.join(known)}")
         if unknown := sorted(self.keywords.keys() - set(known)):
-            raise ValueError(f"{text!r}: {self.prefix} takes no {unknown[0]!r}; {did_you_mean(unknown[0], known)}")
+            raise ValueError(
+                f"{text!r}: {self.prefix} takes no {unknown[0]!r}; {did_you_mean(unknown[0], known)}"
+            )
         if known[0] not in self.values:
             raise ValueError(f"{text!r} lacks its {known[0]}")
         port = self.values.get("port", "0")

@@ -25,7 +25,7 @@ def clear_dead_socket(path: str) -> None:
         OSError: Something does listen there (`EADDRINUSE`), it is not a socket (`ENOTSOCK`), or it cannot be told.
     """
     try:
-        mode = os.stat(path).st_mode
+        mode = Path(path).stat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):

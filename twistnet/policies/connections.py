@@ -26,7 +26,12 @@ from zope.interface import alsoProvides, directlyProvides, implementer, provided
 
 __all__ = ["ConnectionObserver", "WatchedConnection", "WatchedFactory", "WatchedTransport"]
 
-_OPTIONAL = (IFileDescriptorReceiver, IHalfCloseableProtocol, IHandshakeListener, ILoggingContext)
+_OPTIONAL: tuple[Any, ...] = (
+    IFileDescriptorReceiver,
+    IHalfCloseableProtocol,
+    IHandshakeListener,
+    ILoggingContext,
+)
 """What a protocol may or may not provide, and its wrapper then does too."""
 
 
@@ -59,7 +64,9 @@ class WatchedConnection:
         closing: Whether this side asked for the connection to be closed, before the peer finished sending.
     """
 
-    def __init__(self, inner: IProtocol, observers: Sequence[ConnectionObserver], clock: IReactorTime) -> None:
+    def __init__(
+        self, inner: IProtocol, observers: Sequence[ConnectionObserver], clock: IReactorTime
+    ) -> None:
         self.octets_in = 0
         self.octets_out = 0
         self.closing = False

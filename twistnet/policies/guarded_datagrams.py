@@ -41,6 +41,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
     """
 
     noisy = False
+
     def __init__(
         self, inner: DatagramProtocol, config: DatagramConfig, clock: IReactorTime, name: str = "datagrams"
     ) -> None:
@@ -54,7 +55,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
     def startProtocol(self) -> None:
         self.guard = DatagramGuard(self._config, _local(self.transport))
         self._inner.noisy = False
-        self._inner.makeConnection(_GuardedTransport(self, self.transport))  # type: ignore[arg-type]
+        self._inner.makeConnection(_GuardedTransport(self, self.transport))
 
     def stopProtocol(self) -> None:
         self._inner.doStop()
@@ -150,4 +151,8 @@ class _GuardedTransport:
 def _local(transport: Any) -> Source:
     """The address of a datagram port, in the form in which sources come."""
     host = transport.getHost()
-    return (host.host, host.port) if isinstance(host, (IPv4Address, IPv6Address)) else getattr(host, "name", None)
+    return (
+        (host.host, host.port)
+        if isinstance(host, (IPv4Address, IPv6Address))
+        else getattr(host, "name", None)
+    )

@@ -46,7 +46,7 @@ class OpenConnections:
         """Fires with `None` once no connection is open."""
         if not self._open:
             return succeed(None)
-        deferred: Deferred[None] = Deferred(lambda cancelled: self._waiting.remove(cancelled))
+        deferred: Deferred[None] = Deferred(self._waiting.remove)
         self._waiting.append(deferred)
         return deferred
 

@@ -33,6 +33,7 @@ class TransformDatagramProtocol(DatagramProtocol):
 
     noisy = False
     transport: Any
+
     def __init__(self, make: Callable[[], Transform]) -> None:
         self._make = make
 

@@ -33,6 +33,7 @@ class StreamProtocol(Protocol):
     """
 
     transport: Any
+
     def __init__(self, transform: Transform) -> None:
         self._transform = transform
 

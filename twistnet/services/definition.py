@@ -89,7 +89,9 @@ def find_service(name: str) -> ServiceDefinition:
     try:
         definition = plugins[name].load()
     except Exception as error:  # whatever a package does when it is imported
-        raise ConfigurationError(f"service {name!r} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise ConfigurationError(
+            f"service {name!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     if not isinstance(definition, ServiceDefinition):
         raise ConfigurationError(f"service {name!r} cannot be loaded: {definition!r} is no ServiceDefinition")
     return definition

@@ -85,7 +85,9 @@ def parse_listener(
         endpoint: Any = datagram_server_from_string(reactor, str(description))
         return Listener(text, description, endpoint, answers_datagrams=True)
     if connections.reuse_port:
-        raise ValueError(f"reuse_port is for datagrams in this version of twistnet, and {text!r} is for streams")
+        raise ValueError(
+            f"reuse_port is for datagrams in this version of twistnet, and {text!r} is for streams"
+        )
     description = description.with_default("backlog", str(connections.backlog))
     return Listener(text, description, _stream_endpoint(reactor, description, text), answers_datagrams=False)
 
@@ -100,7 +102,7 @@ def _stream_endpoint(reactor: Any, description: Description, text: str) -> Any:
     try:
         return serverFromString(reactor, str(description))
     except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
-        raise ValueError(f"{text!r} cannot be used: {error or type(error).__name__}") from error
+        raise ValueError(f"{text!r} cannot be used: {str(error) or type(error).__name__}") from error
 
 
 def listening_error(failure: Failure, text: str, service: str) -> ListeningError:
@@ -108,7 +110,7 @@ def listening_error(failure: Failure, text: str, service: str) -> ListeningError
     error: Any = failure.value
     if isinstance(error, CannotListenError):
         error = error.socketError
-    code = getattr(error, "errno", None)
+    code = getattr(error, "errno", None) or 0
     if code in errno.errorcode:
         reason = getattr(error, "strerror", None) or os.strerror(code)
         reason = f"{reason[:1].lower()}{reason[1:]}"

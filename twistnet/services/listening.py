@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from ..addresses import show_address
 from ..config import ConnectionConfig, DatagramConfig
@@ -75,6 +76,7 @@ class ListeningService(Service):
         self._title = f"{name} ({detail})" if detail else name
         self._opening: list[Deferred[Any]] = []
         self._started = False
+        self._patient = True
         self._listeners = [self._listener(text, index) for index, text in enumerate(listen)]
 
     def privilegedStartService(self) -> None:
@@ -86,6 +88,7 @@ class ListeningService(Service):
         if self._started:
             return
         self._started = True
+        self._patient = True
         self.open = OpenConnections()
         for listener in self._listeners:
             self._open_one(listener)
@@ -106,7 +109,8 @@ class ListeningService(Service):
         return Deferred.fromCoroutine(self._stop())
 
     def abort(self) -> None:
-        """End every connection now: those that a stop is waiting for, too."""
+        """End every connection now, and do not wait for any at the next stop."""
+        self._patient = False
         self.open.abort()
 
     def _listener(self, text: str, index: int) -> Listener:
@@ -115,7 +119,9 @@ class ListeningService(Service):
             if listener.answers_datagrams and self._datagram is None:
                 raise ValueError(f"{text!r} is for datagrams, and {self.name} answers streams only")
             if not listener.answers_datagrams and self._stream is None:
-                raise ValueError(f"{text!r} is for streams, and {self.name} answers datagrams only (udp:, ...)")
+                raise ValueError(
+                    f"{text!r} is for streams, and {self.name} answers datagrams only (udp:, ...)"
+                )
         except ValueError as error:
             raise ConfigurationError(str(error), (f"listen[{index}]",)) from error
         return listener
@@ -123,13 +129,21 @@ class ListeningService(Service):
     def _open_one(self, listener: Listener) -> None:
         """Open a listener; what fails at once is raised, what fails later can only be logged."""
         at_once: list[ListeningError] = []
-        tell = at_once.append
+        starting = True
+
+        def failed(failure: Failure) -> None:
+            error = listening_error(failure, listener.text, str(self.name))
+            if starting:
+                at_once.append(error)
+            else:
+                _log.error("{error}", error=error)
+
         opening = maybeDeferred(listener.listen, self._answerer(listener))
         self._opening.append(opening)
         opening.addBoth(self._no_longer_opening, opening)
         opening.addCallback(self._opened, listener)
-        opening.addErrback(lambda failure: tell(listening_error(failure, listener.text, str(self.name))))
-        tell = lambda error: _log.error("{error}", error=error)
+        opening.addErrback(failed)
+        starting = False
         if at_once:
             self._close_listeners()
             self._started = False
@@ -158,7 +172,7 @@ class ListeningService(Service):
                 _log.failure("{service}: a listener would not close", failure=failure, service=self.name)
         if not len(self.open):
             return
-        timeout = self._connections.graceful_timeout
+        timeout = self._connections.graceful_timeout if self._patient else 0.0
         _log.info(
             "{service} waits up to {timeout:g} s for {count} open connections",
             service=self.name, timeout=timeout, count=len(self.open),

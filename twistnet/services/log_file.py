@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from io import TextIOWrapper
+from pathlib import Path
 
 from attrs import define, field
 from twisted.logger import (
@@ -76,7 +77,7 @@ class LogFile:
 
     def _writer(self) -> _Writer:
         try:
-            file = open(self.path, "a", encoding="utf-8", errors="backslashreplace", buffering=1)
+            file = Path(self.path).open("a", encoding="utf-8", errors="backslashreplace", buffering=1)  # noqa: SIM115 - stays open
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ConfigurationError(f"{self.path!r} cannot be written: {reason}", ("log_file",)) from error

@@ -111,7 +111,7 @@ def _service(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) -
             definition = find_service(str(which))
         except ConfigurationError as error:
             raise error.within("service") if "service" in table else error from None
-        settings = build(definition.settings, {**defaults, **own})
+        settings: Any = build(definition.settings, {**defaults, **own})
         return ServiceConfig(name=name, definition=definition, settings=settings)
     except ConfigurationError as error:
         raise error.within("services", name) from None
@@ -157,7 +157,9 @@ def _node_from_tables(tables: Mapping[str, Any]) -> NodeConfig:
         if not isinstance(value, known[key]):
             raise ConfigurationError(f"{value!r} is not a {'text' if known[key] is str else 'table'}", (key,))
     if not tables.get("services"):
-        raise ConfigurationError("no service is configured; add a table such as [services.echo]", ("services",))
+        raise ConfigurationError(
+            "no service is configured; add a table such as [services.echo]", ("services",)
+        )
     return make_node(**tables)
 
 

@@ -37,13 +37,13 @@ class NodeOptions(CommandOptions):
     def __init__(self) -> None:
         super().__init__()
         self.sections: list[tuple[str, dict[str, Any]]] = []
-        self.defaults = self.values
+        self.defaults = self.given
         self.whole: dict[str, str] = {}
 
     def take(self, option: Option, value: Any) -> None:
         if option is SERVICE:
-            self.values = {}
-            self.sections.append((value, self.values))
+            self.given = {}
+            self.sections.append((value, self.given))
         elif option in (CONFIG, LOG_FILE):
             self.whole[option.name] = value
         elif not self.sections and option.name not in _FOR_ALL:
@@ -82,7 +82,9 @@ def _every_option() -> tuple[list[Option], list[Option]]:
             continue  # it is an error once somebody asks for that service
         for option in own:
             others = offered.get(option.name, option)
-            offered[option.name] = attrs.evolve(others, group=f"{others.group}, {name}".removeprefix("Service, "))
+            offered[option.name] = attrs.evolve(
+                others, group=f"{others.group}, {name}".removeprefix("Service, ")
+            )
     return [CONFIG, SERVICE, LOG_FILE, *offered.values()], [o for model in SHARED for o in hidden_of(model)]
 
 

@@ -85,7 +85,13 @@ def hidden_of(model: Any) -> list[Option]:
 def _shown_default(field: Any) -> str:
     if field.default in (None, False, ()) or field.default is attrs.NOTHING:
         return ""
-    return "on" if field.default is True else f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
+    return (
+        "on"
+        if field.default is True
+        else f"{field.default:g}"
+        if isinstance(field.default, float)
+        else str(field.default)
+    )
 
 
 class CommandOptions(Options):
@@ -96,15 +102,15 @@ class CommandOptions(Options):
 
     def __init__(self) -> None:
         super().__init__()
-        self.values: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}
         self.node: NodeConfig | None = None
 
     def take(self, option: Option, value: Any) -> None:
         """Note the value of an option; the last one counts, or all of them where it may be repeated."""
         if option.kind.repeats:
-            self.values.setdefault(option.name, []).append(value)
+            self.given.setdefault(option.name, []).append(value)
         else:
-            self.values[option.name] = value
+            self.given[option.name] = value
 
     def make_node(self) -> NodeConfig:
         """The node that the options ask for; raises `ConfigurationError`."""
@@ -135,24 +141,31 @@ class CommandOptions(Options):
 
     def opt_version(self) -> NoReturn:
         """Show the version."""
-        print(f"twistnet {__version__}")
+        sys.stdout.write(f"twistnet {__version__}\n")
         sys.exit(0)
 
     def opt_help(self) -> NoReturn:
         """Show this text."""
-        print(self.getUsage())
+        sys.stdout.write(f"{self.getUsage()}\n")
         sys.exit(0)
 
     def getUsage(self, width: int | None = None) -> str:
         """The text of `--help`: the options under the headings of their groups."""
         width = width or min(shutil.get_terminal_size().columns, 110)
-        lines = [f"Usage: {self.getSynopsis().removeprefix('Usage: ')}", "", inspect.cleandoc(self.__doc__ or "")]
+        lines = [
+            f"Usage: {self.getSynopsis().removeprefix('Usage: ')}",
+            "",
+            inspect.cleandoc(self.__doc__ or ""),
+        ]
         for group in dict.fromkeys(option.group for option in self.offered):
             lines += ["", f"{group}:"]
             for option in self.offered:
                 if option.group == group:
                     lines += _described(option, width)
-        lines += ["", "Durations: 500ms, 5s, 2m, 1h, or seconds. Sizes: 64KiB, 1MB, or bytes. Also: --help, --version."]
+        lines += [
+            "",
+            "Durations: 500ms, 5s, 2m, 1h, or seconds. Sizes: 64KiB, 1MB, or bytes. Also: --help, --version.",
+        ]
         return "\n".join(lines)
 
     def _with_hint(self, problem: str) -> str:
@@ -206,8 +219,8 @@ def service_options(name: str) -> type[CommandOptions]:
         __doc__ = f"{definition.description}\nServes on {', '.join(definition.listen)} unless told otherwise."
 
         def make_node(self) -> NodeConfig:
-            log_file = self.values.pop("log_file", None)
-            return make_node({name: self.values}, log_file=log_file)
+            log_file = self.given.pop("log_file", None)
+            return make_node({name: self.given}, log_file=log_file)
 
     ServiceOptions.offered = in_order(offered)
     add_methods(ServiceOptions, (*offered, *hidden_of(definition.settings)))
@@ -217,4 +230,6 @@ def service_options(name: str) -> type[CommandOptions]:
 def in_order(options: Iterable[Option]) -> tuple[Option, ...]:
     """The options in the order in which `--help` shows them."""
     groups = ("Node", "Listening", "Service", "Connections", "Datagrams", "Logging")
-    return tuple(sorted(options, key=lambda option: groups.index(option.group) if option.group in groups else 2))
+    return tuple(
+        sorted(options, key=lambda option: groups.index(option.group) if option.group in groups else 2)
+    )

@@ -37,7 +37,9 @@ class Exit(SystemExit, Exception):
         line: What to say.
     """
 
-    __module__ = "builtins"  # so that twistd, which cuts what a daemon says short, does not begin with our module
+    __module__ = (
+        "builtins"  # so that twistd, which cuts what a daemon says short, does not begin with our module
+    )
 
     def __init__(self, status: int, line: str) -> None:
         super().__init__(status)

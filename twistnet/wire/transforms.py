@@ -138,7 +138,9 @@ def text_encoding(name: str) -> str:
         decoder().decode(b"", True)
         return codecs.lookup(name).name
     except (LookupError, ValueError, TypeError, AttributeError):
-        raise ValueError(f"{name!r} is not a text encoding (utf-8, latin-1, utf-16, shift_jis, ...)") from None
+        raise ValueError(
+            f"{name!r} is not a text encoding (utf-8, latin-1, utf-16, shift_jis, ...)"
+        ) from None
 
 
 def _encodes(text: str, encoding: str, errors: str = "strict") -> bool:
