@@ -65,9 +65,9 @@ class OneShotProtocol(StreamProtocol):
     def readConnectionLost(self) -> None:
         """The peer has sent all that it will: nothing can destroy the answer any more."""
         if self._phase is Phase.LISTENING and self._answer(self._transform.finish):
-            self._flush()
-        self._phase = Phase.LINGERING
-        super()._close()
+            self._say_last()
+        self._stop_waiting()
+        self.transport.loseConnection()
 
     def writeConnectionLost(self) -> None:
         """Everything has been sent. The peer may take its time over closing, but not for ever."""
@@ -104,14 +104,18 @@ class OneShotProtocol(StreamProtocol):
 
     def _close(self) -> None:
         """Send the answer and say that it is over; TLS says so itself, and has no half-close."""
-        self._phase = Phase.LINGERING
-        self._stop_waiting()
-        self._flush()
-        self.transport.unregisterProducer()
+        self._say_last()
         if ISSLTransport.providedBy(self.transport):
             self.transport.loseConnection()
         else:
             self.transport.loseWriteConnection()
+
+    def _say_last(self) -> None:
+        """Send what was held back; nothing more is answered, and no producer holds the close up."""
+        self._phase = Phase.LINGERING
+        self._stop_waiting()
+        self._flush()
+        self.transport.unregisterProducer()
 
     def _wait(self, seconds: float, then: Callable[[], object]) -> None:
         self._stop_waiting()

@@ -36,13 +36,15 @@ class StreamProtocol(Protocol):
 
     def __init__(self, transform: Transform) -> None:
         self._transform = transform
+        self._closed = False
 
     def connectionMade(self) -> None:
         """Reading pauses while the peer does not read: the transport is the producer of its own output."""
         self.transport.registerProducer(self.transport, True)
 
     def dataReceived(self, data: bytes) -> None:
-        self._answer(self._transform.feed, data)
+        if not self._closed:  # TLS may deliver what it had already deciphered
+            self._answer(self._transform.feed, data)
 
     def readConnectionLost(self) -> None:
         """The peer has sent all that it will: send the rest of the answer, then close."""
@@ -69,8 +71,10 @@ class StreamProtocol(Protocol):
 
     def _close(self) -> None:
         """Close once everything has been sent; a producer would hold the close up."""
-        self.transport.unregisterProducer()
-        self.transport.loseConnection()
+        if not self._closed:
+            self._closed = True
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
 
 
 class StreamFactory(Factory):

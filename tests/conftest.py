@@ -1,0 +1,25 @@
+"""How the tests run: what they skip on a user's machine, and never in CI."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("twistnet", deadline=None, max_examples=100)
+settings.load_profile("twistnet")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "needs(program): skipped, with that reason, where the program is not installed")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("needs"):
+        program = mark.args[0]
+        if shutil.which(program) is None:
+            if os.environ.get("CI"):
+                pytest.fail(f"{program} is not installed, and CI must have it")
+            pytest.skip(f"needs {program}")

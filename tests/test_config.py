@@ -1,0 +1,114 @@
+"""The models of configuration: read once, checked once, and named in every error."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from twistnet import ConfigurationError, ConnectionConfig, DatagramConfig, setting
+from twistnet.config import NETWORKS, build, choice, kind_of
+
+NAMES = (
+    "max_connections per_source overflow accept_rate accept_burst idle_timeout lifetime handshake_timeout rate burst "
+    "high_water_mark low_water_mark write_buffer_limit allow deny proxy_protocol proxy_allow_from graceful_timeout "
+    "dry_run no_delay keepalive backlog reuse_port"
+).split()
+
+
+def test_every_name_of_the_design_is_there() -> None:
+    assert set(NAMES) <= {field.name for field in attrs.fields(ConnectionConfig)}
+    datagrams = {field.name for field in attrs.fields(DatagramConfig)}
+    assert datagrams == {"guard", "max_datagram", "packet_rate", "packet_burst", "total_packet_rate"}
+
+
+def test_values_may_be_written_as_people_write_them() -> None:
+    config = ConnectionConfig(graceful_timeout="1500ms", keepalive="on")  # type: ignore[arg-type]
+    assert (config.graceful_timeout, config.keepalive) == (1.5, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "problem"),
+    [
+        ("graceful_timeout", "soon", "'soon' is not a duration"),
+        ("backlog", 0, "0 is not a whole number of at least 1"),
+        ("keepalive", "perhaps", "'perhaps' is neither on nor off"),
+        ("overflow", "wiat", "did you mean wait?"),
+        ("allow", ["10.0.0.0/33"], "'10.0.0.0/33' is not a network"),
+        ("rate", "fast", "'fast' is not a size"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_would_be_right(name: str, value: object, problem: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        ConnectionConfig(**{name: value})  # type: ignore[arg-type]
+    assert caught.value.path == (name,)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("idle_timeout", "5s"), ("max_connections", 3), ("allow", ["10.0.0.0/8"]), ("dry_run", True), ("proxy_protocol", "v1")],
+)
+def test_what_no_policy_honours_yet_is_refused_not_ignored(name: str, value: object) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be honoured"):
+        ConnectionConfig(**{name: value})  # type: ignore[arg-type]
+
+
+@attrs.frozen(kw_only=True)
+class Plain:
+    """An options class of somebody who has not read the documentation."""
+
+    count: int = 1
+    loud: bool = False
+
+
+def test_plain_attrs_fields_are_read_by_their_types() -> None:
+    assert build(Plain, {"count": "7", "loud": "on"}) == Plain(count=7, loud=True)
+    with pytest.raises(ConfigurationError, match="count: invalid literal"):
+        build(Plain, {"count": "many"})
+
+
+def test_an_unknown_key_names_the_nearest_one() -> None:
+    with pytest.raises(ConfigurationError, match=r"keepalvie: unknown key, .*did you mean keepalive\?"):
+        build(ConnectionConfig, {"keepalvie": True})
+
+
+def test_an_error_is_seen_from_outside_with_its_whole_path() -> None:
+    error = ConfigurationError("is wrong", ("rate",)).within("services", "echo", source="node.toml")
+    assert str(error) == "node.toml: services.echo.rate: is wrong"
+
+
+def test_networks_are_read_one_or_many() -> None:
+    @attrs.frozen
+    class Model:
+        """A model."""
+
+        nets: tuple[Any, ...] = setting((), NETWORKS, "some networks")
+
+    assert build(Model, {"nets": "::1"}).nets == (ipaddress.ip_network("::1/128"),)
+    assert len(build(Model, {"nets": ["10.0.0.0/8", "192.0.2.1"]}).nets) == 2
+    assert kind_of(attrs.fields(Model).nets).repeats
+
+
+def test_a_choice_says_its_words_in_the_usage() -> None:
+    assert choice("a", "b").metavar == "a|b"
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*NAMES, "guard", "packet_rate", "nonsense"]), ANYTHING))
+def test_whatever_the_table_the_error_is_ours(table: dict[str, object]) -> None:
+    for model in (ConnectionConfig, DatagramConfig):
+        try:
+            build(model, table)
+        except ConfigurationError as error:
+            assert error.path
