@@ -1,0 +1,168 @@
+"""Programs under test: started as a person would, read line by line, and always ended.
+
+The rule of this module: nothing sleeps. A test waits for a line, for bytes or for an exit, and each wait has an end.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Condition, Thread
+
+from attrs import define, field
+
+BIN = Path(sys.executable).parent
+PATIENCE = 20.0
+"""Seconds that any one wait may take."""
+
+_SERVES = re.compile(r"serves on (?P<kind>\S+) (?P<address>\S+)")
+_INET = re.compile(r"\[?(?P<host>[^\]]+?)\]?:(?P<port>[0-9]+)")
+
+
+@define(eq=False)
+class Program:
+    """A program that is running, and what it has printed."""
+
+    process: subprocess.Popen[str]
+    lines: list[str] = field(factory=list)
+    _news: Condition = field(factory=Condition)
+
+    _reader: Thread = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._reader = Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def close(self) -> None:
+        """End it, whatever state it is in."""
+        self.process.kill()
+        self.process.wait(PATIENCE)
+        self._reader.join(PATIENCE)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            with self._news:
+                self.lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self.lines.append("")
+            self._news.notify_all()
+
+    @property
+    def output(self) -> str:
+        """All that it has printed."""
+        return "\n".join(self.lines)
+
+    def wait_for(self, pattern: str, count: int = 1) -> list[str]:
+        """The first so many lines in which a pattern occurs."""
+
+        def found() -> list[str]:
+            return [line for line in self.lines if re.search(pattern, line)]
+
+        with self._news:
+            self._news.wait_for(lambda: len(found()) >= count or "" in self.lines, PATIENCE)
+        assert len(found()) >= count, f"no {count} lines with {pattern!r} in:\n{self.output}"
+        return found()[:count]
+
+    def addresses(self, count: int) -> list[tuple[str, str]]:
+        """Kind and address of its listeners, once so many are announced."""
+        matches = [_SERVES.search(line) for line in self.wait_for("serves on", count)]
+        return [(match["kind"], match["address"]) for match in matches if match]
+
+    def send_signal(self, number: int = signal.SIGTERM) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal; its exit status, negative for a signal."""
+        self.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def memory(self) -> int:
+        """Octets of memory that it occupies."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.findall(r"VmRSS:\s+(\d+) kB", status)[0]) * 1024
+
+    def processor_seconds(self) -> float:
+        """Seconds of processor time that it has used."""
+        parts = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(parts[11]) + int(parts[12])) / 100
+
+
+@contextmanager
+def running(*command: str, folder: Path, program: str = "twistd") -> Iterator[Program]:
+    """A program of this environment, in a folder; killed at the end, if it is still there."""
+    arguments = ["-n", "--pidfile=", *command] if program == "twistd" else list(command)
+    process = subprocess.Popen(
+        [str(BIN / program), *arguments],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+    )
+    started = Program(process)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def finished(
+    program: str, *arguments: str, folder: Path, stdin: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """A program of this environment that has run to its end."""
+    return subprocess.run(
+        [str(BIN / program), *arguments],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def connect(address: str | tuple[str, int], kind: int = socket.SOCK_STREAM) -> socket.socket:
+    """A plain client socket, connected to `host:port`, `[host]:port`, a pair of them, or a path."""
+    where: str | tuple[str, int] = address
+    family = socket.AF_UNIX
+    if isinstance(address, str) and (match := _INET.fullmatch(address)) and not address.startswith("/"):
+        where = (match["host"], int(match["port"]))
+    if isinstance(where, tuple):
+        family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+    client = socket.socket(family, kind)
+    client.settimeout(PATIENCE)
+    client.connect(where)
+    return client
+
+
+def read_all(client: socket.socket) -> bytes:
+    """All that comes until the peer closes."""
+    return b"".join(iter(lambda: client.recv(65536), b""))
+
+
+def read_exactly(client: socket.socket, octets: int) -> bytes:
+    """So many octets, or what came before the peer closed."""
+    received = bytearray()
+    while len(received) < octets and (piece := client.recv(octets - len(received))):
+        received += piece
+    return bytes(received)
+
+
+def ask(client: socket.socket, message: bytes) -> bytes:
+    """Send a message and read an answer of the same length."""
+    client.sendall(message)
+    return read_exactly(client, len(message))
+
+
+__all__: Sequence[str] = ["BIN", "PATIENCE", "Program", "ask", "connect", "finished", "read_all", "read_exactly", "running"]
