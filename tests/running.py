@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Condition, Thread
@@ -72,6 +72,14 @@ class Program:
             self._news.wait_for(lambda: len(found()) >= count or "" in self.lines, PATIENCE)
         assert len(found()) >= count, f"no {count} lines with {pattern!r} in:\n{self.output}"
         return found()[:count]
+
+    def watch(self, seconds: float, until: Callable[[], bool] = lambda: False) -> None:
+        """Let time pass, until something is so."""
+        with self._news:
+            for _ in range(int(seconds / 0.05)):
+                if until():
+                    return
+                self._news.wait(0.05)
 
     def addresses(self, count: int) -> list[tuple[str, str]]:
         """Kind and address of its listeners, once so many are announced."""
@@ -142,7 +150,11 @@ def connect(address: str | tuple[str, int], kind: int = socket.SOCK_STREAM) -> s
         family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
     client = socket.socket(family, kind)
     client.settimeout(PATIENCE)
-    client.connect(where)
+    try:
+        client.connect(where)
+    except BaseException:
+        client.close()
+        raise
     return client
 
 

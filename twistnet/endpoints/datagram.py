@@ -5,6 +5,7 @@ The rule of this module: an endpoint holds only what was asked for; each `listen
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import socket
 from contextlib import suppress
@@ -13,11 +14,11 @@ from typing import Any, cast
 
 from attrs import frozen
 from twisted.internet.defer import Deferred, execute, maybeDeferred
+from twisted.internet.endpoints import _SystemdParser
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import DatagramProtocol
 from twisted.plugin import getPlugins
-from twisted.python.systemd import ListenFDs
 from zope.interface import implementer
 
 from ..units import did_you_mean, parse_flag, parse_size
@@ -159,6 +160,7 @@ def parse_udp(
     max_datagram: str = str(LONGEST),
 ) -> UDPServerEndpoint:
     """`udp:7009:interface=192.0.2.1:reuse_port=on:max_datagram=9000`."""
+    ipaddress.ip_address(interface)
     return UDPServerEndpoint(
         reactor=reactor,
         port=int(port),
@@ -213,7 +215,7 @@ def _inherited(index: str, name: str) -> int:
     """The descriptor of that index or name among those that systemd passed on to this process."""
     if bool(index) == bool(name):
         raise ValueError("either an index or a name is needed, and not both")
-    passed = ListenFDs.fromEnvironment()
+    passed = _SystemdParser._sddaemon  # it has taken the list out of the environment
     try:
         if index:
             return int(passed.inheritedDescriptors()[int(index)])
