@@ -70,7 +70,8 @@ class Description:
         return parsed
 
     def __str__(self) -> str:
-        quoted = [quoteStringArgument(argument) for argument in (self.prefix, *self.arguments)]
+        words = (self.prefix, *self.arguments)
+        quoted = [quoteStringArgument(word).replace("=", r"\=") for word in words]
         return ":".join(
             [*quoted, *(f"{key}={quoteStringArgument(value)}" for key, value in self.keywords.items())]
         )

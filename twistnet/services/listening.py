@@ -75,6 +75,7 @@ class ListeningService(Service):
         self._datagrams = datagrams or DatagramConfig()
         self._title = f"{name} ({detail})" if detail else name
         self._opening: list[Deferred[Any]] = []
+        self._draining: list[OpenConnections] = []
         self._started = False
         self._patient = True
         self._listeners = [self._listener(text, index) for index, text in enumerate(listen)]
@@ -106,12 +107,13 @@ class ListeningService(Service):
         """
         super().stopService()
         self._started = False
-        return Deferred.fromCoroutine(self._stop())
+        return Deferred.fromCoroutine(self._stop(self.open))
 
     def abort(self) -> None:
         """End every connection now, and do not wait for any at the next stop."""
         self._patient = False
-        self.open.abort()
+        for connections in (self.open, *self._draining):
+            connections.abort()
 
     def _listener(self, text: str, index: int) -> Listener:
         try:
@@ -166,19 +168,27 @@ class ListeningService(Service):
         ports, self.ports = self.ports, []
         return [maybeDeferred(_close, port) for port in ports]
 
-    async def _stop(self) -> None:
+    async def _stop(self, connections: OpenConnections) -> None:
         for closed, failure in await DeferredList(self._close_listeners(), consumeErrors=True):
             if not closed:
                 _log.failure("{service}: a listener would not close", failure=failure, service=self.name)
-        if not len(self.open):
+        await self._drain(connections)
+
+    async def _drain(self, connections: OpenConnections) -> None:
+        """Wait for connections that were open at a stop; another start has others."""
+        if not len(connections):
             return
         timeout = self._connections.graceful_timeout if self._patient else 0.0
         _log.info(
             "{service} waits up to {timeout:g} s for {count} open connections",
-            service=self.name, timeout=timeout, count=len(self.open),
-        )  # fmt: skip
-        deadline = self._reactor.callLater(timeout, self.abort)
-        await self.open.when_none()
+            service=self.name,
+            timeout=timeout,
+            count=len(connections),
+        )
+        self._draining.append(connections)
+        deadline = self._reactor.callLater(timeout, connections.abort)
+        await connections.when_none()
+        self._draining.remove(connections)
         if deadline.active():
             deadline.cancel()
 
