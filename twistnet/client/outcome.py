@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 from attrs import frozen
-from twisted.internet import error
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet import defer, error
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 __all__ = ["INTERRUPTED", "NetworkProblem", "run", "word_for"]
@@ -25,8 +25,7 @@ _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (error.DNSLookupError, "DNS"),
     (error.ConnectionRefusedError, "REFUSED"),
     (error.TimeoutError, "TIMEOUT"),
-    (TimeoutError, "TIMEOUT"),
-    (CancelledError, "TIMEOUT"),
+    (defer.TimeoutError, "TIMEOUT"),
     (error.NoRouteError, "UNREACHABLE"),
     (error.ConnectionLost, "RESET"),
 )
@@ -83,9 +82,14 @@ def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
         done.addBoth(outcomes.append)
         done.addCallback(lambda _: reactor.stop() if reactor.running else None)
 
+    def interrupted() -> None:
+        if not outcomes:
+            outcomes.append(INTERRUPTED)  # before everything is disconnected, which is no news then
+
+    reactor.addSystemEventTrigger("before", "shutdown", interrupted)
     reactor.callWhenRunning(start)
     reactor.run()
-    return _status(outcomes[0]) if outcomes else INTERRUPTED
+    return _status(outcomes[0])
 
 
 def _status(outcome: int | Failure) -> int:

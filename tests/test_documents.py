@@ -1,0 +1,98 @@
+"""What the documents say is so: their code runs, and their commands are known."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from twistnet.tap.node_options import NodeOptions
+from twistnet.tap.options import service_options
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+SERVICES = (ROOT / "docs" / "services.md").read_text("utf-8")
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """The code of a document in some language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("code", blocks("python"))
+def test_the_python_of_the_readme_runs(code: str, tmp_path: Path) -> None:
+    """For one turn of the reactor, if it asks for one; an application is started and stopped."""
+    program = f"""
+{code}
+import sys
+from twisted.application.service import IService
+if "application" in globals():
+    IService(application).startService()
+if "twisted.internet.reactor" in sys.modules:
+    from twisted.internet import reactor
+    reactor.callLater(0, reactor.stop)
+    reactor.run()
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, timeout=60, check=False
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_the_configuration_of_the_readme_is_one(tmp_path: Path) -> None:
+    (code,) = blocks("toml")
+    (tmp_path / "node.toml").write_text(code, "utf-8")
+    options = NodeOptions()
+    options.parseOptions(["--config", str(tmp_path / "node.toml")])
+    assert options.node is not None
+    assert [service.name for service in options.node.services] == ["echo", "shout", "datagram"]
+
+
+def test_the_node_of_the_readme_is_one() -> None:
+    (command,) = [block for block in blocks("sh") if "--service upper" in block]
+    words = command.replace("\\\n", " ").split()
+    options = NodeOptions()
+    options.parseOptions(words[words.index("twistnet") + 1 :])
+    assert options.node is not None
+
+
+def test_every_option_that_the_readme_names_exists() -> None:
+    known = {"--version", "--help", "--wait", "--timeout", "--connections", "--messages"}
+    for options in (NodeOptions(), service_options("upper")()):
+        known |= {f"--{name.rstrip('=')}" for name in options.longOpt}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def test_the_two_commands_are_there() -> None:
+    assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/twistd -n twistnet\n" in README
+    assert "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest\n" in README
+
+
+def test_the_service_of_the_documents_works(tmp_path: Path) -> None:
+    """Its package as the page writes it, found by way of the path, run as a process."""
+    service, drop_in = blocks("python", SERVICES)[:2]
+    (tmp_path / "backwards.py").write_text(service, "utf-8")
+    plugins = tmp_path / "twisted" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "backwards_plugins.py").write_text(drop_in, "utf-8")
+    program = """
+import sys
+sys.path.insert(0, ".")
+from twistnet.tap.node_options import NodeOptions
+options = NodeOptions()
+options.parseOptions("--service backwards --repeat 2 --listen tcp:0 --listen udp:0".split())
+(service,) = options.node.services
+from twisted.internet.testing import StringTransport
+from twisted.internet.task import Clock
+protocol = service.definition.stream(service.settings, Clock()).buildProtocol(None)
+protocol.makeConnection(StringTransport())
+protocol.dataReceived(b"abc")
+print(protocol.transport.value().decode())
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, timeout=60, check=False, text=True
+    )
+    assert (result.stdout, result.stderr) == ("cbacba\n", "")
