@@ -13,7 +13,9 @@ settings.load_profile("twistnet")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(program): skipped, with that reason, where the program is not installed")
+    config.addinivalue_line(
+        "markers", "needs(program): skipped, with that reason, where the program is not installed"
+    )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -177,4 +177,14 @@ def ask(client: socket.socket, message: bytes) -> bytes:
     return read_exactly(client, len(message))
 
 
-__all__: Sequence[str] = ["BIN", "PATIENCE", "Program", "ask", "connect", "finished", "read_all", "read_exactly", "running"]
+__all__: Sequence[str] = [
+    "BIN",
+    "PATIENCE",
+    "Program",
+    "ask",
+    "connect",
+    "finished",
+    "read_all",
+    "read_exactly",
+    "running",
+]

@@ -57,7 +57,9 @@ def test_imports_run_downwards(path: Path) -> None:
         assert LEVEL[room] > LEVEL[room_of(path)], f"{path} is not above {room}"
 
 
-@pytest.mark.parametrize("path", [p for p in MODULES if room_of(p) in {"wire", "config", "errors", "units"}], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for p in MODULES if room_of(p) in {"wire", "config", "errors", "units"}], ids=str
+)
 def test_what_is_pure_imports_no_twisted(path: Path) -> None:
     assert not [name for name in imports_of(path) if name.startswith(("twisted", "zope"))]
 
@@ -84,7 +86,12 @@ def test_the_public_face_has_every_name_it_promises() -> None:
 def test_the_type_checker_sees_the_same_face() -> None:
     tree = ast.parse((ROOT / "__init__.py").read_text("utf-8"))
     (checking,) = [node for node in tree.body if isinstance(node, ast.If)]
-    seen = {(node.module, alias.name) for node in checking.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    seen = {
+        (node.module, alias.name)
+        for node in checking.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
     assert seen == {(home, name) for home, names in twistnet._HOMES.items() for name in names}
 
 

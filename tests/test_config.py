@@ -13,11 +13,31 @@ from hypothesis import strategies as st
 from twistnet import ConfigurationError, ConnectionConfig, DatagramConfig, setting
 from twistnet.config import NETWORKS, build, choice, kind_of
 
-NAMES = (
-    "max_connections per_source overflow accept_rate accept_burst idle_timeout lifetime handshake_timeout rate burst "
-    "high_water_mark low_water_mark write_buffer_limit allow deny proxy_protocol proxy_allow_from graceful_timeout "
-    "dry_run no_delay keepalive backlog reuse_port"
-).split()
+NAMES = [
+    "max_connections",
+    "per_source",
+    "overflow",
+    "accept_rate",
+    "accept_burst",
+    "idle_timeout",
+    "lifetime",
+    "handshake_timeout",
+    "rate",
+    "burst",
+    "high_water_mark",
+    "low_water_mark",
+    "write_buffer_limit",
+    "allow",
+    "deny",
+    "proxy_protocol",
+    "proxy_allow_from",
+    "graceful_timeout",
+    "dry_run",
+    "no_delay",
+    "keepalive",
+    "backlog",
+    "reuse_port",
+]
 
 
 def test_every_name_of_the_design_is_there() -> None:
@@ -51,7 +71,13 @@ def test_a_bad_value_is_named_with_what_would_be_right(name: str, value: object,
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("idle_timeout", "5s"), ("max_connections", 3), ("allow", ["10.0.0.0/8"]), ("dry_run", True), ("proxy_protocol", "v1")],
+    [
+        ("idle_timeout", "5s"),
+        ("max_connections", 3),
+        ("allow", ["10.0.0.0/8"]),
+        ("dry_run", True),
+        ("proxy_protocol", "v1"),
+    ],
 )
 def test_what_no_policy_honours_yet_is_refused_not_ignored(name: str, value: object) -> None:
     with pytest.raises(ConfigurationError, match="cannot be honoured"):

@@ -13,7 +13,16 @@ from twistnet.units import did_you_mean, parse_duration, parse_flag, parse_rate,
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("500ms", 0.5), ("5s", 5.0), ("2m", 120.0), ("1h", 3600.0), ("1d", 86400.0), ("1.5", 1.5), (" 3 s ", 3.0), (7, 7.0)],
+    [
+        ("500ms", 0.5),
+        ("5s", 5.0),
+        ("2m", 120.0),
+        ("1h", 3600.0),
+        ("1d", 86400.0),
+        ("1.5", 1.5),
+        (" 3 s ", 3.0),
+        (7, 7.0),
+    ],
 )
 def test_durations(text: object, seconds: float) -> None:
     assert parse_duration(text) == seconds
@@ -21,7 +30,16 @@ def test_durations(text: object, seconds: float) -> None:
 
 @pytest.mark.parametrize(
     ("text", "octets"),
-    [("64KiB", 65536), ("1MB", 10**6), ("1mb", 10**6), ("2GiB", 2**31), ("1.5k", None), ("1.5kB", 1500), ("10", 10), (3, 3)],
+    [
+        ("64KiB", 65536),
+        ("1MB", 10**6),
+        ("1mb", 10**6),
+        ("2GiB", 2**31),
+        ("1.5k", None),
+        ("1.5kB", 1500),
+        ("10", 10),
+        (3, 3),
+    ],
 )
 def test_sizes(text: object, octets: int | None) -> None:
     if octets is None:
@@ -33,7 +51,26 @@ def test_sizes(text: object, octets: int | None) -> None:
 
 @pytest.mark.parametrize("parse", [parse_duration, parse_size, parse_rate, parse_whole])
 @pytest.mark.parametrize(
-    "value", ["", "-1", "x", "1x", "nan", "inf", "1e5", "٣", -1, math.nan, math.inf, True, None, [], {}, 10**400, "9" * 5000]
+    "value",
+    [
+        "",
+        "-1",
+        "x",
+        "1x",
+        "nan",
+        "inf",
+        "1e5",
+        "٣",
+        -1,
+        math.nan,
+        math.inf,
+        True,
+        None,
+        [],
+        {},
+        10**400,
+        "9" * 5000,
+    ],
 )
 def test_what_is_no_quantity_is_named_in_the_error(parse: object, value: object) -> None:
     with pytest.raises(ValueError, match="is not"):

@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[Program]:
     """Upper, wherever it can be."""
-    kinds = "tcp:0 tcp6:0 unix:s.sock udp:0 udp6:0 unix-datagram:d.sock".split()
+    kinds = ["tcp:0", "tcp6:0", "unix:s.sock", "udp:0", "udp6:0", "unix-datagram:d.sock"]
     listen = [word for kind in kinds for word in ("--listen", kind)]
     with running("twistnet-upper", *listen, folder=folder) as program:
         program.addresses(6)
@@ -44,7 +44,11 @@ def target(node: Program, index: int) -> str:
     """The client's string for one of the node's listeners."""
     kind, address = node.addresses(6)[index]
     host, _, port = address.rpartition(":")
-    return f"{kind}:{address}" if "unix" in kind else f"{kind}:{host.strip('[]').replace(':', chr(92) + ':')}:{port}"
+    return (
+        f"{kind}:{address}"
+        if "unix" in kind
+        else f"{kind}:{host.strip('[]').replace(':', chr(92) + ':')}:{port}"
+    )
 
 
 @pytest.mark.parametrize("index", range(6))
@@ -64,7 +68,14 @@ def test_long_input_comes_back_whole(node: Program, folder: Path) -> None:
     data = os.urandom(20_000_000).lower()
     (folder / "in").write_bytes(data)
     with (folder / "in").open("rb") as source, (folder / "out").open("wb") as sink:
-        subprocess.run([BIN / "twistnet", "send", target(node, 0)], stdin=source, stdout=sink, check=True, timeout=60, cwd=folder)
+        subprocess.run(
+            [BIN / "twistnet", "send", target(node, 0)],
+            stdin=source,
+            stdout=sink,
+            check=True,
+            timeout=60,
+            cwd=folder,
+        )
     assert (folder / "out").read_bytes() == data.upper()
 
 
@@ -72,7 +83,13 @@ def test_nobody_there(folder: Path) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        for words in ((f"tcp:127.0.0.1:{port}",), ("127.0.0.1", str(port)), (f"udp:127.0.0.1:{port}",), ("unix:/none",), ("unix-datagram:/none",)):
+        for words in (
+            (f"tcp:127.0.0.1:{port}",),
+            ("127.0.0.1", str(port)),
+            (f"udp:127.0.0.1:{port}",),
+            ("unix:/none",),
+            ("unix-datagram:/none",),
+        ):
             status, out, err = send(folder, *words)
             assert (status, out) == (1, b"")
             assert err.startswith(f"REFUSED {' '.join(words)}: ")

@@ -44,7 +44,10 @@ class ServerTests(SynchronousTestCase):
         """Each prefix, with what it may say."""
         for text, expected in (
             ("udp:7009", UDPServerEndpoint(reactor=None, port=7009)),
-            ("udp:port=7009:interface=192.0.2.1", UDPServerEndpoint(reactor=None, port=7009, interface="192.0.2.1")),
+            (
+                "udp:port=7009:interface=192.0.2.1",
+                UDPServerEndpoint(reactor=None, port=7009, interface="192.0.2.1"),
+            ),
             (r"udp6:7009:interface=\:\:", UDPServerEndpoint(reactor=None, port=7009, interface="::")),
             ("udp6:0", UDPServerEndpoint(reactor=None, port=0, interface="::1")),
             ("udp:1:reuse_port=on", UDPServerEndpoint(reactor=None, port=1, reuse_port=True)),
@@ -107,7 +110,16 @@ class TargetTests(SynchronousTestCase):
         self.assertEqual(parse_datagram_target("udp:localhost:7009"), UDPTarget("localhost", 7009))
         self.assertEqual(parse_datagram_target("unix-datagram:/a"), UNIXDatagramTarget("/a"))
         self.assertIsNone(parse_datagram_target("tcp:localhost:7007"))
-        for text in ("udp", "udp:h", "udp:h:x", "udp:h:0", "udp:h:1:2", "udp:h:1:hots=2", "udp::1", "unix-datagram"):
+        for text in (
+            "udp",
+            "udp:h",
+            "udp:h:x",
+            "udp:h:0",
+            "udp:h:1:2",
+            "udp:h:1:hots=2",
+            "udp::1",
+            "unix-datagram",
+        ):
             self.assertRaises(ValueError, parse_datagram_target, text)
 
 

@@ -83,7 +83,9 @@ WORD = st.text(min_size=1)
 
 @given(WORD, st.lists(WORD), st.dictionaries(WORD, st.text()))
 def test_every_string_reads_back(prefix: str, arguments: list[str], keywords: dict[str, str]) -> None:
-    written = str(Description("x" + prefix, tuple(arguments), {f"k{n}": v for n, v in enumerate(keywords.values())}))
+    written = str(
+        Description("x" + prefix, tuple(arguments), {f"k{n}": v for n, v in enumerate(keywords.values())})
+    )
     words, values = split_description(written)
     assert words == ["x" + prefix, *arguments]
     assert list(values.values()) == list(keywords.values())

@@ -17,13 +17,20 @@ from twisted.internet.interfaces import (
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
-from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import directlyProvides, implementer
+from zope.interface import classImplements, directlyProvides, implementer
 from zope.interface.verify import verifyObject
 
-from twistnet import AccessLog, ConnectionConfig, OpenConnections, SocketOptions, WatchedConnection, WatchedFactory
+from tests.logged import LoggedCase
+from twistnet import (
+    AccessLog,
+    ConnectionConfig,
+    OpenConnections,
+    SocketOptions,
+    WatchedConnection,
+    WatchedFactory,
+)
 
 PEER = IPv4Address("TCP", "192.0.2.7", 40000)
 
@@ -203,19 +210,14 @@ class WatchedTests(SynchronousTestCase):
         self.assertEqual(inner.numPorts, 0)
 
 
-class ObserverTests(SynchronousTestCase):
+class ObserverTests(LoggedCase):
     """What is done about connections."""
+
+    namespace = "twistnet.access"
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.lines: list[str] = []
-        globalLogPublisher.addObserver(self.note)
-        self.addCleanup(globalLogPublisher.removeObserver, self.note)
-
-    def note(self, event: Any) -> None:
-        """Keep the lines of the access log."""
-        if event.get("log_namespace") == "twistnet.access":
-            self.lines.append(event["log_format"].format(**event))
+        super().setUp()
 
     def connect(self, *observers: Any, transport: Any = None) -> Any:
         """A connection that is watched."""
@@ -242,7 +244,12 @@ class ObserverTests(SynchronousTestCase):
     def test_without_it_only_bad_ends_are_told(self) -> None:
         """A reset is one line, and no traceback."""
         log = AccessLog("echo", every=False)
-        for reason, told in ((ConnectionDone(), 0), (ConnectionAborted(), 0), (ConnectionLost(), 1), (OSError("odd\nly"), 2)):
+        for reason, told in (
+            (ConnectionDone(), 0),
+            (ConnectionAborted(), 0),
+            (ConnectionLost(), 1),
+            (OSError("odd\nly"), 2),
+        ):
             self.connect(log).connectionLost(Failure(reason))
             self.assertEqual(len(self.lines), told)
         self.assertIn("lost: the peer reset the connection, or vanished", self.lines[0])
@@ -285,8 +292,7 @@ class ObserverTests(SynchronousTestCase):
     def test_socket_options_are_set_where_there_are_any(self) -> None:
         """TCP has them, a UNIX socket has not."""
 
-        @implementer(ITCPTransport)
-        class Tcp(StringTransport):
+        class Tcp(StringTransport):  # type: ignore[misc]
             options: tuple[str, ...] = ()
 
             def setTcpNoDelay(self, enabled: bool) -> None:
@@ -295,6 +301,7 @@ class ObserverTests(SynchronousTestCase):
             def setTcpKeepAlive(self, enabled: bool) -> None:
                 self.options += ("keepalive",)
 
+        classImplements(Tcp, ITCPTransport)
         both = SocketOptions(ConnectionConfig(no_delay=True, keepalive=True))
         tcp = Tcp(peerAddress=PEER)
         self.connect(both, transport=tcp)

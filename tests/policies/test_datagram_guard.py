@@ -108,7 +108,9 @@ def test_an_answer_longer_than_its_question_is_counted_and_costs_more() -> None:
     assert [tested.receive(0.0, CLIENT, b"%d" % n) for n in range(9)].count(None) == 4
 
 
-def bounce(tested: DatagramGuard, payload: bytes, seconds: float, times: int, start: float = 0.0) -> list[Drop | None]:
+def bounce(
+    tested: DatagramGuard, payload: bytes, seconds: float, times: int, start: float = 0.0
+) -> list[Drop | None]:
     """A peer that sends back whatever it is sent, and the verdicts on that."""
     verdicts: list[Drop | None] = []
     for turn in range(times):
@@ -159,7 +161,10 @@ def test_a_flood_of_forged_sources_is_forgotten_again() -> None:
 
 
 SOURCE: st.SearchStrategy[Any] = st.one_of(
-    st.tuples(st.ip_addresses().map(str), st.integers(0, 65535)), st.text(), st.none(), st.tuples(st.text(), st.integers(0, 65535))
+    st.tuples(st.ip_addresses().map(str), st.integers(0, 65535)),
+    st.text(),
+    st.none(),
+    st.tuples(st.text(), st.integers(0, 65535)),
 )
 
 

@@ -7,9 +7,8 @@ from typing import Any
 from twisted.internet.address import IPv4Address
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
-from twisted.trial.unittest import SynchronousTestCase
 
+from tests.logged import LoggedCase
 from twistnet import DatagramConfig, EchoDatagramProtocol, GuardedDatagramProtocol
 from twistnet.policies.datagram_guard import RETURNS
 
@@ -32,25 +31,22 @@ class Port:
         self.written.append((packet, addr))
 
 
-class GuardedTests(SynchronousTestCase):
+class GuardedTests(LoggedCase):
     """`GuardedDatagramProtocol`."""
 
+    namespace = "twistnet.guard"
+
     def setUp(self) -> None:
-        self.lines: list[str] = []
-        globalLogPublisher.addObserver(self.note)
-        self.addCleanup(globalLogPublisher.removeObserver, self.note)
+        super().setUp()
         self.clock = Clock()
         self.clock.advance(1000)
         self.port = Port()
 
-    def note(self, event: Any) -> None:
-        """Keep the guard's lines."""
-        if event.get("log_namespace") == "twistnet.guard":
-            self.lines.append(event["log_format"].format(**event))
-
     def guarded(self, inner: DatagramProtocol | None = None, **settings: Any) -> GuardedDatagramProtocol:
         """A guarded protocol on the port."""
-        protocol = GuardedDatagramProtocol(inner or EchoDatagramProtocol(), DatagramConfig(**settings), self.clock, "dg")
+        protocol = GuardedDatagramProtocol(
+            inner or EchoDatagramProtocol(), DatagramConfig(**settings), self.clock, "dg"
+        )
         protocol.makeConnection(self.port)  # type: ignore[arg-type]
         return protocol
 
@@ -62,7 +58,9 @@ class GuardedTests(SynchronousTestCase):
         self.assertEqual(self.port.written, [(b"x", CLIENT)])
         assert protocol.guard is not None
         self.assertEqual(protocol.guard.counters["answered"], 1)
-        self.assertEqual(self.lines, ["dg: 1 dropped, the last from 198.51.100.7:7: source port of a service"])
+        self.assertEqual(
+            self.lines, ["dg: 1 dropped, the last from 198.51.100.7:7: source port of a service"]
+        )
 
     def test_says_why_once_a_minute(self) -> None:
         """However many datagrams are dropped."""
@@ -123,5 +121,3 @@ class GuardedTests(SynchronousTestCase):
         protocol.makeConnection(self.port)  # type: ignore[arg-type]
         protocol.datagramReceived(b"x", CLIENT)
         self.assertEqual(self.port.written, [(b"x", CLIENT)])
-
-

@@ -8,8 +8,14 @@ from hypothesis import strategies as st
 from twistnet.policies.token_bucket import Recent, TokenBucket
 
 
-@given(st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), max_size=50), st.floats(0.1, 100), st.floats(1, 100))
-def test_never_more_than_rate_and_burst_allow(events: list[tuple[float, float]], rate: float, burst: float) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 10), st.floats(0, 5)), max_size=50),
+    st.floats(0.1, 100),
+    st.floats(1, 100),
+)
+def test_never_more_than_rate_and_burst_allow(
+    events: list[tuple[float, float]], rate: float, burst: float
+) -> None:
     bucket, now, taken = TokenBucket(rate, burst, now=0.0), 0.0, 0.0
     for pause, tokens in events:
         now += pause

@@ -90,7 +90,9 @@ def test_unix_datagrams(node: Program, folder: Path, tmp_path: Path) -> None:
 
 
 def test_the_path_goes_when_the_service_stops(tmp_path: Path) -> None:
-    with running("twistnet-datagram", "--listen", "unix-datagram:d.sock:mode=600", folder=tmp_path) as program:
+    with running(
+        "twistnet-datagram", "--listen", "unix-datagram:d.sock:mode=600", folder=tmp_path
+    ) as program:
         program.addresses(1)
         assert (tmp_path / "d.sock").stat().st_mode & 0o777 == 0o600
         program.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[Program]:
     """A node with everything that the tests of this module need."""
-    listen = "--service echo --listen tcp:0 --listen unix:echo.sock --service upper --listen tcp:0 --listen tcp6:0"
+    listen = (
+        "--service echo --listen tcp:0 --listen unix:echo.sock --service upper --listen tcp:0 --listen tcp6:0"
+    )
     text = "--service upper --encoding utf-8 --listen tcp:0 --service upper --once --listen tcp:0"
     with running("twistnet", *listen.split(), *text.split(), folder=folder) as program:
         program.addresses(6)
@@ -120,10 +122,8 @@ def test_send_sends_a_part_only(echo: str) -> None:
         client.settimeout(0.05)
         while len(received) < len(message):
             if sent < len(message):
-                try:
+                with suppress(TimeoutError):
                     sent += client.send(message[sent : sent + 100_000])
-                except TimeoutError:
-                    pass
             try:
                 received += client.recv(65536)
             except TimeoutError:
@@ -159,10 +159,8 @@ def test_the_one_shot_server_answers_what_comes_first_and_closes(node: Program, 
         client.settimeout(0.01)
         sent, received = 0, bytearray()
         while sent < octets or len(received) < octets:
-            try:
+            with suppress(TimeoutError):
                 sent += client.send(b"x" * (octets - sent)) if sent < octets else 0
-            except TimeoutError:
-                pass
             try:
                 piece = client.recv(65536)
             except TimeoutError:
@@ -207,4 +205,3 @@ def test_doubled_log_lines(tmp_path: Path) -> None:
     written = (tmp_path / "node.log").read_text("utf-8").splitlines()
     assert sum("echo serves on tcp" in line for line in written) == 2
     assert sum(line.endswith("upper serves on unix größe.sock") for line in written) == 2
-

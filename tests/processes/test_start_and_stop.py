@@ -74,8 +74,10 @@ def test_a_daemon_starts_and_is_stopped_by_its_pid_file(tmp_path: Path) -> None:
         status, line = refused_beside(tmp_path)
         assert (status, line) == (
             1,
-            f"twistnet: another twistd runs here as process {pid}, says twistd.pid: stop it, or run this one in "
-            "another folder, or with twistd --pidfile=FILE",
+            (
+                f"twistnet: another twistd runs here as process {pid}, says twistd.pid: stop it, or run this one in "
+                "another folder, or with twistd --pidfile=FILE"
+            ),
         )
         with connect(str(tmp_path / "echo.sock")) as client:
             assert ask(client, b"x") == b"x"
@@ -132,7 +134,10 @@ def test_a_file_that_is_no_socket_is_left_alone(tmp_path: Path) -> None:
 def test_what_else_keeps_a_listener_from_opening(tmp_path: Path) -> None:
     for description, reason in (
         ("unix:none/echo.sock", "no such file or directory"),
-        ("tcp:0:interface=192.0.2.1", "cannot assign requested address (no interface of this machine has that"),
+        (
+            "tcp:0:interface=192.0.2.1",
+            "cannot assign requested address (no interface of this machine has that",
+        ),
         ("unix:" + "x" * 200, "AF_UNIX path too long"),
         ("udp:0:interface=example", "'example' does not appear to be an IPv4 or IPv6 address"),
     ):
@@ -160,7 +165,9 @@ def test_a_stop_lets_connections_finish(tmp_path: Path, reactor: str) -> None:
 
 
 def test_a_stop_aborts_what_does_not_finish(tmp_path: Path) -> None:
-    with running("twistnet-echo", "--listen", "tcp:0", "--graceful-timeout", "300ms", folder=tmp_path) as program:
+    with running(
+        "twistnet-echo", "--listen", "tcp:0", "--graceful-timeout", "300ms", folder=tmp_path
+    ) as program:
         with connect(program.addresses(1)[0][1]) as client:
             assert ask(client, b"x") == b"x"
             program.send_signal(signal.SIGINT)
@@ -196,7 +203,9 @@ def test_a_connection_is_logged_at_both_ends(tmp_path: Path) -> None:
 
 
 def test_twist_logs_json(tmp_path: Path) -> None:
-    with running("twistnet-echo", "--access-log", "--listen", "tcp:0", folder=tmp_path, program="twist") as program:
+    with running(
+        "twistnet-echo", "--access-log", "--listen", "tcp:0", folder=tmp_path, program="twist"
+    ) as program:
         (line,) = program.wait_for('"kind": "tcp"')
         address = re.findall(r'"address": "([^"]+)"', line)[0]
         with connect(address) as client:

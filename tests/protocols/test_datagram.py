@@ -39,7 +39,9 @@ class DatagramTests(SynchronousTestCase):
 
     def test_one_in_one_out(self) -> None:
         """Each datagram is answered, to where it came from; an empty one with an empty one."""
-        self.assertEqual(self.answers(EchoDatagramProtocol(), b"a", b"", b"b"), [(x, CLIENT) for x in (b"a", b"", b"b")])
+        self.assertEqual(
+            self.answers(EchoDatagramProtocol(), b"a", b"", b"b"), [(x, CLIENT) for x in (b"a", b"", b"b")]
+        )
         self.assertEqual(self.answers(UpperDatagramProtocol(), b"a", b""), [(b"A", CLIENT), (b"", CLIENT)])
 
     def test_the_longest_datagram_is_answered_whole(self) -> None:
@@ -49,7 +51,9 @@ class DatagramTests(SynchronousTestCase):
     def test_each_datagram_is_a_text_of_its_own(self) -> None:
         """Half a character in one is not made whole by the next; it is not answered."""
         first, second = b"\xc3", b"\x9f"
-        self.assertEqual(self.answers(UpperDatagramProtocol("utf-8"), first, second, b"ok"), [(b"OK", CLIENT)])
+        self.assertEqual(
+            self.answers(UpperDatagramProtocol("utf-8"), first, second, b"ok"), [(b"OK", CLIENT)]
+        )
 
     def test_a_sender_without_an_address_is_not_answered(self) -> None:
         """An unbound UNIX socket."""
@@ -58,8 +62,9 @@ class DatagramTests(SynchronousTestCase):
     def test_an_answer_that_cannot_be_sent_is_no_error(self) -> None:
         """The peer has gone, or the answer is too long."""
         protocol = EchoDatagramProtocol()
-        protocol.makeConnection(DatagramTransport(error=OSError(111, "Connection refused")))
+        transport: Any = DatagramTransport(error=OSError(111, "Connection refused"))
+        protocol.makeConnection(transport)
         protocol.datagramReceived(b"x", CLIENT)
-        protocol.transport.error = MessageLengthError("too long")
+        transport.error = MessageLengthError("too long")
         protocol.datagramReceived(b"x", CLIENT)
         self.assertEqual(self.flushLoggedErrors(), [])

@@ -14,11 +14,10 @@ from twisted.internet.error import CannotListenError, ConnectionDone, Connection
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
-from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
-from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from tests.logged import LoggedCase
 from twistnet import (
     ConfigurationError,
     ConnectionConfig,
@@ -69,19 +68,12 @@ class Endpoint:
         return succeed(self.ports[-1])
 
 
-class ListeningTests(SynchronousTestCase):
+class ListeningTests(LoggedCase):
     """Starting, stopping, draining."""
 
     def setUp(self) -> None:
-        self.lines: list[str] = []
-        globalLogPublisher.addObserver(self.note)
-        self.addCleanup(globalLogPublisher.removeObserver, self.note)
+        super().setUp()
         self.reactor = MemoryReactorClock()
-
-    def note(self, event: Any) -> None:
-        """Keep the services' lines."""
-        if event.get("log_namespace") == "twistnet":
-            self.lines.append(event["log_format"].format(**event))
 
     def service(self, *endpoints: Endpoint, **settings: Any) -> ListeningService:
         """A service that listens on endpoints in memory."""
@@ -210,7 +202,9 @@ class ListeningTests(SynchronousTestCase):
         """A string for what the service does not answer is refused when the service is made."""
         with self.assertRaises(ConfigurationError) as caught:
             ListeningService(self.reactor, "echo", ["tcp:1", "udp:2"], stream=EchoFactory())
-        self.assertIn("listen[1]: 'udp:2' is for datagrams, and echo answers streams only", str(caught.exception))
+        self.assertIn(
+            "listen[1]: 'udp:2' is for datagrams, and echo answers streams only", str(caught.exception)
+        )
         with self.assertRaises(ConfigurationError) as caught:
             ListeningService(self.reactor, "dg", ["tcp:1"], datagram=EchoDatagramProtocol)
         self.assertIn("'tcp:1' is for streams, and dg answers datagrams only", str(caught.exception))
@@ -223,24 +217,26 @@ async def _connect(reactor: Any, port: Any) -> Protocol:
     return protocol
 
 
-@pytest_twisted.ensureDeferred
+@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
 async def test_a_real_drain_with_a_real_connection() -> None:
     """Closed to new peers at once; the old one may finish."""
     from twisted.internet import reactor
 
-    service = ListeningService(reactor, "echo", ["tcp:0", "udp:0"], stream=EchoFactory(), datagram=EchoDatagramProtocol)
+    service = ListeningService(
+        reactor, "echo", ["tcp:0", "udp:0"], stream=EchoFactory(), datagram=EchoDatagramProtocol
+    )
     service.startService()
     port = service.ports[0]
     client = await _connect(reactor, port)
     answered: Deferred[bytes] = Deferred()
-    client.dataReceived = answered.callback  # type: ignore[method-assign]
+    client.dataReceived = answered.callback  # type: ignore[method-assign,assignment]
     assert client.transport is not None
     client.transport.write(b"hello")
-    assert await answered.addTimeout(10, reactor) == b"hello"  # type: ignore[arg-type]
+    assert await answered.addTimeout(10, reactor) == b"hello"
     stopped = service.stopService()
     with pytest.raises(ConnectionRefusedError):
         await _connect(reactor, port)
     assert not stopped.called
     client.transport.loseConnection()
-    await stopped.addTimeout(10, reactor)  # type: ignore[arg-type]
+    await stopped.addTimeout(10, reactor)
     assert len(service.open) == 0

@@ -34,20 +34,32 @@ def problem_with(text: str | bytes, tmp_path: Path) -> str:
         ("", "services: no service is configured"),
         ("[service.echo]", "service: unknown key; did you mean services?"),
         ("[services.ech]", "services.ech: there is no service 'ech'; did you mean echo?"),
-        ("[services.a]\nservice = 'uper'", "services.a.service: there is no service 'uper'; did you mean upper?"),
+        (
+            "[services.a]\nservice = 'uper'",
+            "services.a.service: there is no service 'uper'; did you mean upper?",
+        ),
         ("[services]\necho = 1", "services.echo: 1 is not a table"),
         ("[services.echo]\nonce = 'perhaps'", "services.echo.once: 'perhaps' is neither on nor off"),
         ("[services.echo]\nlisten = 7007", "services.echo.listen: 7007 is not a text"),
         ("[services.echo]\nlisten = ['tcp:x']", "services.echo.listen[0]: 'tcp:x': 'x' is not a port"),
-        ("[services.echo]\nlisten = ['tpc:1']", "services.echo.listen[0]: 'tpc:1' begins with no known prefix; did"),
-        ("[services.echo]\ngracefultimeout = 1", "services.echo.gracefultimeout: unknown key, with the value 1; did"),
+        (
+            "[services.echo]\nlisten = ['tpc:1']",
+            "services.echo.listen[0]: 'tpc:1' begins with no known prefix; did",
+        ),
+        (
+            "[services.echo]\ngracefultimeout = 1",
+            "services.echo.gracefultimeout: unknown key, with the value 1; did",
+        ),
         ("[services.echo]\nidle_timeout = '5s'", "services.echo.idle_timeout: '5s' cannot be honoured"),
         ("[services.echo]\ngraceful_timeout = -1", "services.echo.graceful_timeout: -1 is not a duration"),
         ("[services.echo]\ngraceful_timeout = nan", "services.echo.graceful_timeout: nan is not a duration"),
         ("[defaults]\nguard = 'x'\n[services.echo]", "defaults.guard: 'x' is neither on nor off"),
         ("[defaults]\nlisten = ['tcp:0']\n[services.echo]", "defaults.listen: unknown key"),
         ("[services.upper]\nencoding = 'utf-9'", "services.upper.encoding: 'utf-9' is not a text encoding"),
-        ("[services.upper]\nencoding = 'utf-8'\nerrors = 'x'", "services.upper.errors: 'x' is none of strict, "),
+        (
+            "[services.upper]\nencoding = 'utf-8'\nerrors = 'x'",
+            "services.upper.errors: 'x' is none of strict, ",
+        ),
         ("[services.upper]\nerrors = 'replace'", "services.upper.errors: 'replace' needs an encoding"),
         ("log_file = 3\n[services.echo]", "log_file: 3 is not a text"),
         ("[services.datagram]\nlisten = ['tcp:0']", "services.datagram.listen[0]: 'tcp:0' is for streams"),
@@ -113,14 +125,25 @@ def test_a_definition_is_checked_when_it_is_made() -> None:
 
 
 ANYTHING = st.recursive(
-    st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["echo", "tcp:0", "udp:0", "5s"]),
+    st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["echo", "tcp:0", "udp:0", "5s"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )
-KEYS = st.sampled_from(["listen", "service", "once", "encoding", "errors", "graceful_timeout", "guard", "rate", "", "x.y"])
+KEYS = st.sampled_from(
+    ["listen", "service", "once", "encoding", "errors", "graceful_timeout", "guard", "rate", "", "x.y"]
+)
 
 
-@given(st.dictionaries(st.sampled_from(["echo", "upper", "datagram", "other", ""]), ANYTHING | st.dictionaries(KEYS, ANYTHING)))
+@given(
+    st.dictionaries(
+        st.sampled_from(["echo", "upper", "datagram", "other", ""]),
+        ANYTHING | st.dictionaries(KEYS, ANYTHING),
+    )
+)
 def test_whatever_the_tables_the_error_is_ours(tables: dict[str, Any]) -> None:
     try:
         NodeService(make_node(tables), MemoryReactorClock())

@@ -57,7 +57,9 @@ def test_help_is_grouped_and_fits(command: str, capsys: pytest.CaptureFixture[st
 
 
 def test_options_are_settings() -> None:
-    words = "--listen tcp:0 --listen udp:0 --graceful-timeout 2m --guard off --packet-rate 5 --keepalive --once"
+    words = (
+        "--listen tcp:0 --listen udp:0 --graceful-timeout 2m --guard off --packet-rate 5 --keepalive --once"
+    )
     (service,) = parse("twistnet-echo", *words.split()).node.services  # type: ignore[union-attr]
     settings = service.settings
     assert settings.listen == ("tcp:0", "udp:0")
@@ -68,9 +70,15 @@ def test_options_are_settings() -> None:
 
 def test_order_counts_in_a_node() -> None:
     words = "--graceful-timeout 1 --service echo --listen tcp:0 --graceful-timeout 2 --service upper --encoding utf-8"
-    node = parse("twistnet", *words.split(), "--service", "echo", "--listen", "tcp:0", "--log-file", "x.log").node
+    node = parse(
+        "twistnet", *words.split(), "--service", "echo", "--listen", "tcp:0", "--log-file", "x.log"
+    ).node
     assert node is not None
-    assert [(s.name, s.settings.graceful_timeout) for s in node.services] == [("echo", 2.0), ("upper", 1.0), ("echo-2", 1.0)]
+    assert [(s.name, s.settings.graceful_timeout) for s in node.services] == [
+        ("echo", 2.0),
+        ("upper", 1.0),
+        ("echo-2", 1.0),
+    ]
     assert node.services[1].settings.encoding == "utf-8"
     assert node.log_file == "x.log"
 
@@ -78,16 +86,28 @@ def test_order_counts_in_a_node() -> None:
 @pytest.mark.parametrize(
     ("command", "words", "said"),
     [
-        ("twistnet-echo", "--graceful-timeuot 5", "twistnet-echo: unknown option --graceful-timeuot; did you mean"),
+        (
+            "twistnet-echo",
+            "--graceful-timeuot 5",
+            "twistnet-echo: unknown option --graceful-timeuot; did you mean",
+        ),
         ("twistnet-echo", "--idle-timeout 5", "twistnet-echo: --idle-timeout: '5' cannot be honoured"),
         ("twistnet-echo", "--guard perhaps", "twistnet-echo: --guard: 'perhaps' is neither on nor off"),
         ("twistnet-echo", "--listen", "twistnet-echo: option --listen requires argument"),
         ("twistnet-echo", "--once=1", "twistnet-echo: option --once must not have an argument"),
         ("twistnet-echo", "7007", "twistnet-echo: unexpected argument '7007'; see --help"),
         ("twistnet-echo", "--listen tcp:x", "twistnet-echo: --listen: 'tcp:x': 'x' is not a port"),
-        ("twistnet-echo", "--listen tcp:1 --listen tcp:1", "twistnet-echo: --listen: 'tcp:1' is listened on already"),
+        (
+            "twistnet-echo",
+            "--listen tcp:1 --listen tcp:1",
+            "twistnet-echo: --listen: 'tcp:1' is listened on already",
+        ),
         ("twistnet-upper", "--encoding x", "twistnet-upper: --encoding: 'x' is not a text encoding"),
-        ("twistnet-datagram", "--transform rot13", "twistnet-datagram: --transform: 'rot13' is none of echo, upper"),
+        (
+            "twistnet-datagram",
+            "--transform rot13",
+            "twistnet-datagram: --transform: 'rot13' is none of echo, upper",
+        ),
         ("twistnet", "--service ech", "twistnet: --service: there is no service 'ech'; did you mean echo?"),
         ("twistnet", "--listen tcp:0", "twistnet: --listen belongs after the --service that it is for"),
         ("twistnet", "--config a --access-log", "twistnet: --config: goes with no other option"),
@@ -102,7 +122,9 @@ def test_what_is_wrong_is_one_line(
 
 WORDS = st.lists(
     st.one_of(
-        st.sampled_from(sorted({f"--{name.rstrip('=')}" for name in NodeOptions().longOpt} - {"--help", "--version"})),
+        st.sampled_from(
+            sorted({f"--{name.rstrip('=')}" for name in NodeOptions().longOpt} - {"--help", "--version"})
+        ),
         st.sampled_from(["tcp:0", "udp:0", "echo", "upper", "5s", "on", "-1", "--", "-", "=", "--guard=off"]),
         st.text(max_size=8),
     ),

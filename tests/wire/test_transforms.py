@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ def answer(transform: Transform, data: bytes, cuts: list[int]) -> bytes | tuple[
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
     out = b""
     try:
-        for start, end in zip(edges, edges[1:], strict=False):
+        for start, end in itertools.pairwise(edges):
             out += transform.feed(data[start:end])
         return out + transform.finish()
     except Undecodable as error:
@@ -93,7 +95,9 @@ def test_stray_octets_survive_surrogateescape() -> None:
     assert answer(UpperText("utf-8", "surrogateescape"), b"a\xff\xfeb", [1, 2]) == b"A\xff\xfeB"
 
 
-@pytest.mark.parametrize("name", ["", "nope", "base64", "rot13", "hex", "idna", "punycode", "undefined", "a\0b", "zlib"])
+@pytest.mark.parametrize(
+    "name", ["", "nope", "base64", "rot13", "hex", "idna", "punycode", "undefined", "a\0b", "zlib"]
+)
 def test_what_is_no_text_encoding_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not a text encoding"):
         text_encoding(name)
