@@ -18,7 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("endpoints",),
     ("protocols", "policies", "transport"),
     ("wire",),
-    ("addresses", "config"),
+    ("addresses", "config", "tls"),
     ("errors", "units", "_version"),
 )
 LEVEL = {room: level for level, floor in enumerate(FLOORS) for room in floor}

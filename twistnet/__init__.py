@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from .protocols.datagram import TransformDatagramProtocol
     from .protocols.echo import EchoDatagramProtocol, EchoFactory, EchoProtocol
     from .protocols.one_shot import OneShotProtocol
-    from .protocols.stream import StreamFactory, StreamProtocol
+    from .protocols.stream import StreamFactory, TransformProtocol
     from .protocols.upper import UpperDatagramProtocol, UpperFactory, UpperProtocol
     from .services.definition import ServiceDefinition
     from .services.listening import ListeningService
@@ -71,7 +71,7 @@ _HOMES = {
     "protocols.datagram": ("TransformDatagramProtocol",),
     "protocols.echo": ("EchoDatagramProtocol", "EchoFactory", "EchoProtocol"),
     "protocols.one_shot": ("OneShotProtocol",),
-    "protocols.stream": ("StreamFactory", "StreamProtocol"),
+    "protocols.stream": ("StreamFactory", "TransformProtocol"),
     "protocols.upper": ("UpperDatagramProtocol", "UpperFactory", "UpperProtocol"),
     "services.definition": ("ServiceDefinition",),
     "services.listening": ("ListeningService",),
@@ -111,10 +111,10 @@ __all__ = [
     "ServicePlugin",
     "SocketOptions",
     "StreamFactory",
-    "StreamProtocol",
     "SystemdDatagramServerEndpoint",
     "Transform",
     "TransformDatagramProtocol",
+    "TransformProtocol",
     "TwistnetError",
     "UDPServerEndpoint",
     "UNIXDatagramServerEndpoint",

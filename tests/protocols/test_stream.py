@@ -49,10 +49,15 @@ class EchoTests(SynchronousTestCase):
             transport.clear()
 
     def test_reads_no_more_from_a_peer_that_does_not_read(self) -> None:
-        """The transport is the producer of its own output, so that a full write buffer stops the reading."""
-        _, transport = connect(EchoFactory())
-        self.assertIs(transport.producer, transport)
+        """The protocol is the producer of its own output, so that a full write buffer stops the reading."""
+        protocol, transport = connect(EchoFactory())
+        self.assertIs(transport.producer, protocol)
         self.assertTrue(transport.streaming)
+        protocol.pauseProducing()
+        self.assertEqual(transport.producerState, "paused")
+        protocol.resumeProducing()
+        self.assertEqual(transport.producerState, "producing")
+        self.assertIs(transport.producer, protocol)
 
     def test_answers_a_peer_that_has_ended_its_input_then_closes(self) -> None:
         """Half-close: what is owed is sent, and no producer holds the close up."""
@@ -63,12 +68,6 @@ class EchoTests(SynchronousTestCase):
         self.assertEqual(transport.value(), b"last words")
         self.assertTrue(transport.disconnecting)
         self.assertIsNone(transport.producer)
-
-    def test_closes_when_the_peer_takes_no_more(self) -> None:
-        """The write half is lost: the rest follows."""
-        protocol, transport = connect(EchoFactory())
-        protocol.writeConnectionLost()
-        self.assertTrue(transport.disconnecting)
 
 
 class UpperTests(SynchronousTestCase):
@@ -88,10 +87,14 @@ class UpperTests(SynchronousTestCase):
         self.assertEqual(transport.value(), "É日".encode())
 
     def test_input_that_does_not_decode_closes_the_connection_with_one_line(self) -> None:
-        """What came before it is answered; the log has an info line and no traceback."""
+        """What came before it is answered; what comes after it is read and forgotten until the peer closes."""
         protocol, transport = connect(UpperFactory("utf-8"))
         protocol.dataReceived(b"good\xffbad")
+        protocol.dataReceived(b"more")
         self.assertEqual(transport.value(), b"GOOD")
+        self.assertTrue(transport.half_closed)
+        protocol.writeConnectionLost()
+        protocol.readConnectionLost()
         self.assertTrue(transport.disconnecting)
         self.assertEqual(self.flushLoggedErrors(), [])
 
@@ -106,7 +109,7 @@ class OneShotTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.clock = Clock()
-        self.protocol, self.transport = connect(UpperFactory(once_clock=self.clock))
+        self.protocol, self.transport = connect(UpperFactory(once=True, clock=self.clock))
         self.assertIsInstance(self.protocol, OneShotProtocol)
 
     def lose(self) -> None:
@@ -171,17 +174,27 @@ class OneShotTests(SynchronousTestCase):
 
     def test_tls_has_no_half_close(self) -> None:
         """Over TLS it says farewell as TLS does."""
-        directlyProvides(self.transport, ISSLTransport)
-        self.protocol.dataReceived(b"x")
+        transport = Transport()
+        directlyProvides(transport, ISSLTransport)
+        protocol = UpperFactory(once=True, clock=self.clock).buildProtocol(PEER)
+        protocol.makeConnection(transport)
+        protocol.dataReceived(b"x")
+        self.assertEqual(transport.value(), b"X", "at once: the peer's farewell could overtake it")
+        self.assertFalse(transport.disconnecting)
         self.clock.advance(PAUSE)
-        self.assertEqual(self.transport.value(), b"X")
-        self.assertTrue(self.transport.disconnecting)
-        self.assertFalse(self.transport.half_closed)
+        self.assertTrue(transport.disconnecting)
+        self.assertFalse(transport.half_closed)
+        protocol.connectionLost(connectionDone)
         self.lose()
+
+    def test_it_needs_a_clock(self) -> None:
+        """Said when the factory is made."""
+        self.assertRaises(ValueError, UpperFactory, once=True)
+        self.assertRaises(ValueError, EchoFactory, once=True)
 
     def test_input_that_does_not_decode_ends_it(self) -> None:
         """What came before it is answered, and the close is as careful as ever."""
-        protocol, transport = connect(UpperFactory("utf-8", once_clock=self.clock))
+        protocol, transport = connect(UpperFactory("utf-8", once=True, clock=self.clock))
         protocol.dataReceived(b"good\xff")
         self.assertEqual(transport.value(), b"GOOD")
         self.assertTrue(transport.half_closed)

@@ -91,6 +91,22 @@ def test_an_incomplete_character_at_the_end_is_a_fault() -> None:
     assert replacing.feed(b"a\xc3") + replacing.finish() == "A\ufffd".encode()
 
 
+def test_a_character_that_never_ends_is_a_fault() -> None:
+    """UTF-7 and escapes would be kept, and read again from the start, without end."""
+    for encoding, start, more in (("utf-7", b"+", b"AAAA"), ("unicode_escape", b"\\N{", b"LATIN ")):
+        upper = UpperText(encoding)
+        upper.feed(start)
+        with pytest.raises(Undecodable, match="a character of more than 1024 octets"):
+            for _ in range(10_000):
+                upper.feed(more)
+
+
+def test_characters_without_a_capital_in_the_encoding_are_looked_up_once() -> None:
+    upper = UpperText("latin-1")
+    assert upper.feed(b"\xff\xe9" * 1000) == b"\xff\xc9" * 1000
+    assert len(upper._capitals) == 2
+
+
 def test_stray_octets_survive_surrogateescape() -> None:
     assert answer(UpperText("utf-8", "surrogateescape"), b"a\xff\xfeb", [1, 2]) == b"A\xff\xfeB"
 

@@ -7,22 +7,33 @@ observers, in the order in which they are given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import (
+    IConsumer,
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
     ILoggingContext,
+    INegotiated,
     IProtocol,
     IProtocolFactory,
     IProtocolNegotiationFactory,
+    IPushProducer,
     IReactorTime,
+    ISSLTransport,
+    ISystemHandle,
+    ITCPTransport,
+    ITLSTransport,
+    ITransport,
+    IUNIXTransport,
 )
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
-from zope.interface import alsoProvides, directlyProvides, implementer, providedBy
+from zope.interface import alsoProvides, directlyProvides, implementer
+
+from ..tls import flush_of
 
 __all__ = ["ConnectionObserver", "WatchedConnection", "WatchedFactory", "WatchedTransport"]
 
@@ -33,6 +44,20 @@ _OPTIONAL: tuple[Any, ...] = (
     ILoggingContext,
 )
 """What a protocol may or may not provide, and its wrapper then does too."""
+
+
+_TRANSPORTS: tuple[Any, ...] = (
+    IConsumer,
+    INegotiated,
+    IPushProducer,
+    ISSLTransport,
+    ISystemHandle,
+    ITCPTransport,
+    ITLSTransport,
+    ITransport,
+    IUNIXTransport,
+)
+"""What a transport may or may not provide, and the one that the protocol sees then does too."""
 
 
 class ConnectionObserver(Protocol):
@@ -72,9 +97,14 @@ class WatchedConnection:
         self.closing = False
         self._peer_finished = False
         self.transport: Any = None
-        self._inner: Any = inner
         self._observers = observers
         self._clock = clock
+        self._flush: Callable[[], None] | None = None
+        self.hand_over(inner)
+
+    def hand_over(self, inner: Any) -> None:
+        """Another protocol takes the connection over, and may be half-closed or not."""
+        self._inner = inner
         directlyProvides(self, *(i for i in _OPTIONAL if i.providedBy(inner)))
 
     @property
@@ -95,6 +125,7 @@ class WatchedConnection:
         self.transport = transport
         self.peer, self.host = transport.getPeer(), transport.getHost()
         self.opened_at = self._clock.seconds()
+        self._flush = flush_of(transport)
         for observer in self._observers:
             observer.opened(self)
         self._inner.makeConnection(WatchedTransport(self, transport))
@@ -105,6 +136,8 @@ class WatchedConnection:
     def dataReceived(self, data: bytes) -> None:
         self.octets_in += len(data)
         self._inner.dataReceived(data)
+        if self._flush is not None:
+            self._flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         try:
@@ -133,13 +166,16 @@ class WatchedConnection:
 class WatchedTransport:
     """The transport that the protocol inside writes to: the real one, but for the counting.
 
-    It provides whatever interfaces the real one provides, and all of their methods by name.
+    It provides those interfaces of the real one that a protocol has a use for, and all of their methods by name.
     """
 
     def __init__(self, connection: WatchedConnection, transport: Any) -> None:
         self._connection = connection
         self._transport = transport
-        directlyProvides(self, providedBy(transport))
+        self._provide()
+
+    def _provide(self) -> None:
+        directlyProvides(self, *(i for i in _TRANSPORTS if i.providedBy(self._transport)))
 
     @property
     def protocol(self) -> Any:
@@ -148,12 +184,22 @@ class WatchedTransport:
 
     @protocol.setter
     def protocol(self, protocol: Any) -> None:
-        self._connection._inner = protocol
+        self._connection.hand_over(protocol)
 
     @property
     def disconnecting(self) -> bool:
         """Whether the connection is being closed."""
         return bool(self._transport.disconnecting)
+
+    @property
+    def TLS(self) -> bool:
+        """Whether TLS has been started."""
+        return bool(getattr(self._transport, "TLS", ISSLTransport.providedBy(self._transport)))
+
+    @property
+    def socket(self) -> Any:
+        """The socket, for its options and credentials."""
+        return self._transport.socket
 
     @property
     def connected(self) -> bool:
@@ -186,6 +232,9 @@ class WatchedTransport:
     def getHost(self) -> Any:
         return self._transport.getHost()
 
+    def fileno(self) -> int:
+        return int(self._transport.fileno())
+
     def getHandle(self) -> Any:
         return self._transport.getHandle()
 
@@ -217,7 +266,9 @@ class WatchedTransport:
         self._transport.setTcpKeepAlive(enabled)
 
     def startTLS(self, *args: Any, **kwargs: Any) -> Any:
-        return self._transport.startTLS(*args, **kwargs)
+        result = self._transport.startTLS(*args, **kwargs)
+        self._provide()  # from now on it is a TLS transport
+        return result
 
     def getPeerCertificate(self) -> Any:
         return self._transport.getPeerCertificate()

@@ -6,13 +6,13 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..wire.transforms import Identity
 from .datagram import TransformDatagramProtocol
-from .one_shot import OneShotProtocol
-from .stream import StreamFactory, StreamProtocol
+from .one_shot import one_shot
+from .stream import StreamFactory, TransformProtocol
 
 __all__ = ["EchoDatagramProtocol", "EchoFactory", "EchoProtocol"]
 
 
-class EchoProtocol(StreamProtocol):
+class EchoProtocol(TransformProtocol):
     """Sends back what it receives; reads no more from a peer that does not read."""
 
     def __init__(self) -> None:
@@ -23,15 +23,15 @@ class EchoFactory(StreamFactory):
     """Builds `EchoProtocol`.
 
     Args:
-        once_clock: If given, each connection has what comes first echoed and is then closed; the reactor, or
-            whatever clock tells the pauses of the peer.
+        once: Whether a connection is closed once what comes first has been echoed.
+        clock: The reactor, which measures the peer's pauses for `once`.
+
+    Raises:
+        ValueError: `once` without a clock.
     """
 
-    def __init__(self, once_clock: IReactorTime | None = None) -> None:
-        if once_clock is None:
-            super().__init__(EchoProtocol)
-        else:
-            super().__init__(lambda: OneShotProtocol(Identity(), once_clock))
+    def __init__(self, *, once: bool = False, clock: IReactorTime | None = None) -> None:
+        super().__init__(one_shot(Identity, clock) if once else EchoProtocol)
 
 
 class EchoDatagramProtocol(TransformDatagramProtocol):

@@ -8,8 +8,8 @@ from twisted.internet.interfaces import IReactorTime
 
 from ..wire.transforms import Transform, UpperBytes, UpperText
 from .datagram import TransformDatagramProtocol
-from .one_shot import OneShotProtocol
-from .stream import StreamFactory, StreamProtocol
+from .one_shot import one_shot
+from .stream import StreamFactory, TransformProtocol
 
 __all__ = ["UpperDatagramProtocol", "UpperFactory", "UpperProtocol"]
 
@@ -22,7 +22,7 @@ def _transform(encoding: str | None, errors: str) -> Callable[[], Transform]:
     return lambda: UpperText(encoding, errors)
 
 
-class UpperProtocol(StreamProtocol):
+class UpperProtocol(TransformProtocol):
     """Sends back what it receives in upper case; reads no more from a peer that does not read.
 
     Args:
@@ -44,21 +44,23 @@ class UpperFactory(StreamFactory):
     Args:
         encoding: See `UpperProtocol`.
         errors: See `UpperProtocol`.
-        once_clock: If given, each connection has what comes first answered and is then closed; the reactor, or
-            whatever clock tells the pauses of the peer.
+        once: Whether a connection is closed once what comes first has been answered.
+        clock: The reactor, which measures the peer's pauses for `once`.
 
     Raises:
-        ValueError: No such encoding or error handler.
+        ValueError: No such encoding or error handler, or `once` without a clock.
     """
 
     def __init__(
-        self, encoding: str | None = None, errors: str = "strict", once_clock: IReactorTime | None = None
+        self,
+        encoding: str | None = None,
+        errors: str = "strict",
+        *,
+        once: bool = False,
+        clock: IReactorTime | None = None,
     ) -> None:
         make = _transform(encoding, errors)
-        if once_clock is None:
-            super().__init__(lambda: StreamProtocol(make()))
-        else:
-            super().__init__(lambda: OneShotProtocol(make(), once_clock))
+        super().__init__(one_shot(make, clock) if once else lambda: TransformProtocol(make()))
 
 
 class UpperDatagramProtocol(TransformDatagramProtocol):

@@ -58,11 +58,11 @@ class DatagramOptions:
 
 
 def _echo(options: EchoOptions, clock: IReactorTime) -> IProtocolFactory:
-    return EchoFactory(clock if options.once else None)
+    return EchoFactory(once=options.once, clock=clock)
 
 
 def _upper(options: UpperOptions, clock: IReactorTime) -> IProtocolFactory:
-    return UpperFactory(options.encoding, options.errors, clock if options.once else None)
+    return UpperFactory(options.encoding, options.errors, once=options.once, clock=clock)
 
 
 def _datagram(options: DatagramOptions) -> DatagramProtocol:

@@ -1,8 +1,8 @@
 """What the services do to a stream of bytes: nothing, or upper case.
 
 The rule of this module: a transform sees one direction of one conversation, cut anywhere, and its output depends on
-the bytes alone and never on where they were cut. (UTF-7 can write one text in several ways; there the decoded output
-does.)
+the bytes alone and never on where they were cut. (Encodings that escape, such as UTF-7 and ISO 2022, can write one
+text in several ways, and Python's decoders find some of their errors earlier or later.)
 """
 
 from __future__ import annotations
@@ -17,6 +17,10 @@ __all__ = ["ERRORS", "Identity", "Transform", "Undecodable", "UpperBytes", "Uppe
 
 ERRORS = ("strict", "replace", "ignore", "backslashreplace", "surrogateescape")
 """What may happen to input that does not decode: the error handlers that can decode (PEP 293)."""
+
+
+UNFINISHED = 1024
+"""Octets that one character may take; UTF-7 and escapes can go on without end."""
 
 
 class Transform(Protocol):
@@ -89,6 +93,7 @@ class UpperText:
         self._encoder = codecs.getincrementalencoder(encoding)(errors)
         self._consumed = 0
         self._answered = False
+        self._capitals = _Capitals(encoding)
 
     def feed(self, data: bytes) -> bytes:
         """See `Transform.feed`; what it raises is `Undecodable`."""
@@ -102,6 +107,10 @@ class UpperText:
 
     def _upper(self, data: bytes, *, final: bool = False) -> bytes:
         before = self._decoder.getstate()
+        if len(before[0]) > UNFINISHED:
+            raise Undecodable(
+                f"not {self._encoding}: a character of more than {UNFINISHED} octets", self._consumed
+            )
         try:
             return self._encode(self._decoder.decode(data, final), final=final)
         except UnicodeDecodeError as error:
@@ -119,8 +128,22 @@ class UpperText:
         self._answered = True
         upper = text.upper()
         if not upper.isascii() and not _encodes(upper, self._encoding):
-            upper = "".join(c.upper() if _encodes(c.upper(), self._encoding) else c for c in text)
+            upper = text.translate(self._capitals)
         return self._encoder.encode(upper, final)
+
+
+class _Capitals(dict[int, str]):
+    """The upper case of each character, or the character where the encoding cannot write that; made on first use."""
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__()
+        self._encoding = encoding
+
+    def __missing__(self, code_point: int) -> str:
+        character = chr(code_point)
+        upper = character.upper()
+        self[code_point] = upper if _encodes(upper, self._encoding) else character
+        return self[code_point]
 
 
 def text_encoding(name: str) -> str:
