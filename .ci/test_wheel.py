@@ -121,7 +121,7 @@ def test_a_package_beside_it_adds_a_service(venv: Path, output: object, tmp_path
         assert "--repeat NUMBER" in output("twistd", "backwards", "--help")  # type: ignore[operator]
         (tmp_path / "node.toml").write_text("[services.backwards]\nrepeat = 0\n")
         said = output("twistd", "-n", "twistnet", "--config", "node.toml")  # type: ignore[operator]
-        assert "node.toml: services.backwards.repeat: 0 is not a whole number of at least 1" in said
+        assert "node.toml: services.backwards.repeat: 0 is not a whole number from 1 to" in said
         listen = ["twistnet", "--service", "backwards", "--repeat", "2", "--listen", "unix:b.sock"]
         with subprocess.Popen(
             [venv / "twistd", "-n", *listen], cwd=tmp_path, stdout=subprocess.PIPE, text=True

@@ -158,6 +158,19 @@ def connect(address: str | tuple[str, int], kind: int = socket.SOCK_STREAM) -> s
     return client
 
 
+def until_served(folder: Path, kind: str, path: str) -> None:
+    """Wait for an answer at a path: from then on a signal finds the reactor running."""
+    with socket.socket(
+        socket.AF_UNIX, socket.SOCK_DGRAM if "datagram" in kind else socket.SOCK_STREAM
+    ) as client:
+        client.settimeout(PATIENCE)
+        client.bind(str(folder / "client.sock"))
+        client.connect(str(folder / path))
+        client.send(b"x")
+        assert client.recv(1).lower() == b"x"
+    (folder / "client.sock").unlink()
+
+
 def read_all(client: socket.socket) -> bytes:
     """All that comes until the peer closes."""
     return b"".join(iter(lambda: client.recv(65536), b""))
@@ -187,4 +200,5 @@ __all__: Sequence[str] = [
     "read_all",
     "read_exactly",
     "running",
+    "until_served",
 ]

@@ -55,7 +55,7 @@ def test_values_may_be_written_as_people_write_them() -> None:
     ("name", "value", "problem"),
     [
         ("graceful_timeout", "soon", "'soon' is not a duration"),
-        ("backlog", 0, "0 is not a whole number of at least 1"),
+        ("backlog", 0, "0 is not a whole number from 1 to"),
         ("keepalive", "perhaps", "'perhaps' is neither on nor off"),
         ("overflow", "wiat", "did you mean wait?"),
         ("allow", ["10.0.0.0/33"], "'10.0.0.0/33' is not a network"),

@@ -64,6 +64,8 @@ def _several(parse: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
     """A parser of one value, made to take a list of them, or one alone."""
 
     def parse_all(values: Any) -> tuple[T, ...]:
+        if values in ([], ()):
+            raise ValueError("an empty list says nothing; leave it out for the default")
         alone = isinstance(values, str) or not isinstance(values, Iterable)
         return tuple(parse(value) for value in ([values] if alone else values))
 
@@ -75,7 +77,9 @@ def choice(*words: str) -> Kind:
 
     def parse(value: object) -> str:
         if value not in words:
-            raise ValueError(f"{value!r} is none of {', '.join(words)}; {did_you_mean(str(value), words)}")
+            near = did_you_mean(str(value), words)
+            hint = f"; {near}" if near.startswith("did") else ""
+            raise ValueError(f"{value!r} is none of {', '.join(words)}{hint}")
         return str(value)
 
     return Kind(parse, "|".join(words))
@@ -84,7 +88,7 @@ def choice(*words: str) -> Kind:
 DURATION = Kind(parse_duration, "DURATION")
 SIZE = Kind(parse_size, "SIZE")
 RATE = Kind(parse_rate, "NUMBER")
-COUNT = Kind(lambda value: parse_whole(value, lowest=1), "NUMBER")
+COUNT = Kind(lambda value: parse_whole(value, lowest=1, highest=2**31 - 1), "NUMBER")
 FLAG = Kind(parse_flag, "")
 SWITCH = Kind(parse_flag, "on|off")
 TEXT = Kind(_parse_text, "TEXT")

@@ -43,7 +43,8 @@ class ConfigurationError(TwistnetError):
         return type(self)(self.problem, (*outer, *self.path), source or self.source)
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.source, ".".join(self.path), self.problem) if part)
+        line = ": ".join(part for part in (self.source, ".".join(self.path), self.problem) if part)
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 class ListeningError(TwistnetError):

@@ -77,17 +77,17 @@ def parse_rate(value: object) -> float:
     return float(rate)
 
 
-def parse_whole(value: object, lowest: int = 0) -> int:
-    """A whole number of at least `lowest`.
+def parse_whole(value: object, lowest: int = 0, highest: int = 2**62) -> int:
+    """A whole number from `lowest` to `highest`.
 
     Raises:
-        ValueError: Not a whole number, or a smaller one.
+        ValueError: Not a whole number, or one outside.
     """
     number = value
     if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value.strip(), re.ASCII):
         number = int(value)
-    if not isinstance(number, int) or isinstance(number, bool) or not lowest <= number < 2**63:
-        raise ValueError(f"{_shown(value)} is not a whole number of at least {lowest}")
+    if not isinstance(number, int) or isinstance(number, bool) or not lowest <= number <= highest:
+        raise ValueError(f"{_shown(value)} is not a whole number from {lowest} to {highest}")
     return number
 
 

@@ -63,10 +63,10 @@ class ServerTests(SynchronousTestCase):
         for text, problem in (
             ("upd:7009", "did you mean udp?"),
             ("udp", "lacks its port"),
-            ("udp:70000", "is not a port"),
-            ("udp:1:interface=nonsense", "does not appear to be an IPv4 or IPv6 address"),
+            ("udp:70000", "'70000', is not a port"),
+            ("udp:1:interface=nonsense", "interface 'nonsense' is not a numeric address"),
             ("udp:1:reuse_port=perhaps", "neither on nor off"),
-            ("unix-datagram:/a:mode=888", "'888' is not an octal permission"),
+            ("unix-datagram:/a:mode=888", "'888', is not an octal permission"),
             ("systemd-datagram:domain=UNIX:index=0", "neither INET nor INET6"),
             ("systemd-datagram:domain=INET", "either an index or a name"),
             ("systemd-datagram:domain=INET:index=x", "systemd passed no socket 'x'"),

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from twistnet import DatagramConfig, DatagramGuard, Drop
-from twistnet.policies.datagram_guard import HOLD, RETURNS, SOURCES, Source
+from twistnet.policies.datagram_guard import HOLD, PEERS, RETURNS, RUN, SOURCES, Source
 
 PUBLIC = ("192.0.2.1", 7009)
 CLIENT = ("198.51.100.7", 40000)
@@ -73,7 +73,7 @@ def test_with_the_guard_off_the_rest_goes_through() -> None:
     tested = guard(guard=False, packet_rate=1, packet_burst=1)
     for _ in range(5000):
         assert tested.receive(0.0, ("198.51.100.7", 7), b"x") is None
-        tested.replied(0.0, ("198.51.100.7", 7), 1, b"x")
+        tested.replied(0.0, ("198.51.100.7", 7), b"x")
     assert tested.counters["answered"] == 5000
 
 
@@ -103,7 +103,7 @@ def test_all_sources_share_the_total() -> None:
 def test_an_answer_longer_than_its_question_is_counted_and_costs_more() -> None:
     tested = guard(packet_rate=1, packet_burst=10)
     assert tested.receive(0.0, CLIENT, b"x") is None
-    tested.replied(0.0, CLIENT, 1, b"x" * 6)
+    tested.replied(0.0, CLIENT, b"x" * 6)
     assert tested.counters["amplified"] == 1
     assert [tested.receive(0.0, CLIENT, b"%d" % n) for n in range(9)].count(None) == 4
 
@@ -117,7 +117,7 @@ def bounce(
         now = start + seconds * turn / times
         verdicts.append(tested.receive(now, CLIENT, payload))
         if verdicts[-1] is None:
-            tested.replied(now, CLIENT, len(payload), payload)
+            tested.replied(now, CLIENT, payload)
     return verdicts
 
 
@@ -126,7 +126,7 @@ def test_a_payload_that_keeps_coming_back_is_a_loop() -> None:
     verdicts = bounce(tested, b"PING", 0.5, RETURNS + 100)
     assert Drop.LOOP in verdicts
     assert set(verdicts[verdicts.index(Drop.LOOP) :]) == {Drop.LOOP}
-    returns, seconds = tested.loop_of(0.5, CLIENT)
+    returns, seconds = tested.loop_of(CLIENT)
     assert returns == RETURNS
     assert seconds <= 0.5
     assert tested.receive(0.5, CLIENT, b"something else") is None, "only what comes back is not answered"
@@ -140,9 +140,49 @@ def test_several_payloads_in_flight_are_a_loop_too() -> None:
     assert Drop.LOOP in verdicts
 
 
+@pytest.mark.parametrize(("round_trip", "payloads"), [(0.02, 1), (0.1, 1), (0.4, 1), (0.1, 80)])
+def test_a_slow_loop_ends_too(round_trip: float, payloads: int) -> None:
+    """However long it takes to come round, and with many payloads in it."""
+    tested, now, answers = guard(), 0.0, 0
+    alive = {b"%d" % n for n in range(payloads)}
+    while alive:
+        now += round_trip
+        for number, payload in enumerate(sorted(alive)):
+            if tested.receive(now + number * 1e-4, CLIENT, payload) is None:
+                tested.replied(now + number * 1e-4, CLIENT, payload)
+                answers += 1
+            else:
+                alive.remove(payload)
+        assert answers <= 2 * RUN
+    assert tested.counters[Drop.LOOP] + tested.counters[Drop.SOURCE_RATE] == payloads
+
+
+def test_a_monitor_that_sends_the_same_for_ever_is_no_loop() -> None:
+    tested = guard()
+    for second in range(3 * RUN):
+        assert tested.receive(float(second), CLIENT, b"are you there") is None
+        tested.replied(second + 0.001, CLIENT, b"are you there")
+
+
+def test_a_listener_on_every_address_knows_its_own() -> None:
+    tested = DatagramGuard(DatagramConfig(), ("0.0.0.0", 7009), lambda host: host == "192.0.2.1")
+    assert tested.receive(0.0, ("192.0.2.1", 7009), b"x") is Drop.ITSELF
+    assert tested.receive(0.0, ("192.0.2.1", 7010), b"x") is None
+    assert tested.receive(0.0, ("192.0.2.2", 7009), b"x") is None
+
+
+def test_answers_that_nobody_asked_for_cost_their_receiver() -> None:
+    tested = guard(packet_rate=1, packet_burst=10)
+    assert tested.receive(0.0, CLIENT, b"12345") is None
+    for _ in range(5):
+        tested.replied(0.0, CLIENT, b"12345")
+    assert tested.counters["amplified"] == 4
+    assert tested.receive(0.0, CLIENT, b"again") is Drop.SOURCE_RATE
+
+
 def test_a_client_that_asks_the_same_in_a_hurry_is_no_loop_unless_it_is_as_fast_as_one() -> None:
     tested = guard(packet_rate=1e6, packet_burst=10**6, total_packet_rate=1e6)
-    assert set(bounce(tested, b"PING", 60.0, 6000)) == {None}, "a hundred a second, for a minute"
+    assert set(bounce(tested, b"PING", 50.0, 4900)) == {None}, "a hundred a second, for most of a minute"
     assert set(bounce(tested, b"PING", 0.1, 900, start=100.0)) == {None}
 
 
@@ -150,14 +190,15 @@ def test_questions_that_differ_from_their_answers_are_no_loop() -> None:
     tested = guard(packet_rate=1e6, packet_burst=10**6, total_packet_rate=1e6)
     for n in range(3 * RETURNS):
         assert tested.receive(n * 1e-5, CLIENT, b"ping") is None
-        tested.replied(n * 1e-5, CLIENT, 4, b"PING")
+        tested.replied(n * 1e-5, CLIENT, b"PING")
 
 
 def test_a_flood_of_forged_sources_is_forgotten_again() -> None:
     tested = guard(total_packet_rate=1e9)
     for n in range(SOURCES + 5000):
         tested.receive(0.0, (f"198.{n >> 16}.{n >> 8 & 255}.{n & 255}", 40000), b"x")
-    assert len(tested._peers) == len(tested._buckets) == len(tested._verdicts) == SOURCES
+    assert len(tested._buckets) == len(tested._verdicts) == SOURCES
+    assert len(tested._peers) == PEERS
 
 
 SOURCE: st.SearchStrategy[Any] = st.one_of(
@@ -176,7 +217,7 @@ def test_every_datagram_has_one_verdict_and_every_drop_is_counted(
     for source, payload, pause in events:
         now += pause
         if tested.receive(now, source, payload) is None:
-            tested.replied(now, source, len(payload), payload)
+            tested.replied(now, source, payload)
             answered += 1
     counters = tested.counters
     assert counters["received"] == len(events) == answered + sum(counters[drop] for drop in Drop)

@@ -90,7 +90,7 @@ class GuardedTests(LoggedCase):
                     self.clock.advance(1e-4)
                     answerer.datagramReceived(payload, source)
         self.assertEqual(len(self.lines), 1)
-        self.assertIn("a loop, ended by not answering them for 5 s", self.lines[0])
+        self.assertIn("a loop, ended by not answering them for 2 s", self.lines[0])
 
     def test_a_reply_that_cannot_be_sent_is_counted(self) -> None:
         """It is no exception to the protocol inside, and no traceback in the log."""
@@ -113,6 +113,17 @@ class GuardedTests(LoggedCase):
         protocol = self.guarded(Odd())
         protocol.datagramReceived(b"x", CLIENT)
         self.assertEqual(self.port.written, [(b"x", CLIENT), (b"xx", ("203.0.113.9", 40000))])
+
+    def test_may_speak_before_it_is_spoken_to(self) -> None:
+        """As it starts."""
+
+        class Eager(DatagramProtocol):
+            def startProtocol(self) -> None:
+                assert self.transport is not None
+                self.transport.write(b"hello", CLIENT)
+
+        self.guarded(Eager())
+        self.assertEqual(self.port.written, [(b"hello", CLIENT)])
 
     def test_can_be_stopped_and_started_again(self) -> None:
         """The protocol inside is told of both."""

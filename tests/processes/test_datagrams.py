@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import BIN, Program, connect, finished, running
+from tests.running import BIN, Program, connect, finished, running, until_served
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,7 @@ def test_the_path_goes_when_the_service_stops(tmp_path: Path) -> None:
     ) as program:
         program.addresses(1)
         assert (tmp_path / "d.sock").stat().st_mode & 0o777 == 0o600
+        until_served(tmp_path, "unix-datagram", "d.sock")
         program.end()
     assert not (tmp_path / "d.sock").exists()
 
@@ -185,5 +186,5 @@ def test_systemd_that_passed_nothing_is_one_line(tmp_path: Path) -> None:
     result = finished("twistd", "-n", "--pidfile=", "twistnet-echo", "--listen", description, folder=tmp_path)
     assert result.returncode == 2
     assert result.stderr.decode().splitlines() == [
-        "twistnet-echo: --listen: systemd passed no socket 'echo' to this process"
+        "twistnet-echo: --listen: 'systemd-datagram:domain=INET:name=echo': systemd passed no socket 'echo' to this process"
     ]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import ask, connect, finished, read_all, running
+from tests.running import ask, connect, finished, read_all, running, until_served
 
 
 def refused(folder: Path, *arguments: str, program: str = "twistd") -> tuple[int, str]:
@@ -116,9 +116,33 @@ def test_a_path_that_is_deleted_while_it_is_listened_on(tmp_path: Path, kind: st
     """Stopping then is as quiet as ever."""
     with running("twistnet-echo", "--listen", f"{kind}:echo.sock", folder=tmp_path) as program:
         program.addresses(1)
+        until_served(tmp_path, kind, "echo.sock")
         (tmp_path / "echo.sock").unlink()
         assert program.end() == -15
         assert "Traceback" not in program.output
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["unix", "unix-datagram"])
+def test_what_has_taken_its_path_meanwhile_is_left_alone(tmp_path: Path, kind: str) -> None:
+    with running("twistnet-echo", "--listen", f"{kind}:echo.sock", folder=tmp_path) as program:
+        program.addresses(1)
+        until_served(tmp_path, kind, "echo.sock")
+        (tmp_path / "echo.sock").unlink()
+        (tmp_path / "echo.sock").write_text("precious")
+        assert program.end() == -15
+        assert "Traceback" not in program.output
+    assert [path.name for path in tmp_path.iterdir()] == ["echo.sock"]
+    assert (tmp_path / "echo.sock").read_text() == "precious"
+
+
+def test_a_node_that_cannot_start_leaves_nothing_behind(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        first = "--service echo --listen unix:a.sock --listen unix-datagram:b.sock"
+        second = f"--service upper --listen tcp:{taken.getsockname()[1]}"
+        status, line = refused(tmp_path, "twistnet", *first.split(), *second.split())
+    assert status == 1
+    assert "upper: cannot listen" in line
     assert list(tmp_path.iterdir()) == []
 
 
@@ -139,7 +163,7 @@ def test_what_else_keeps_a_listener_from_opening(tmp_path: Path) -> None:
             "cannot assign requested address (no interface of this machine has that",
         ),
         ("unix:" + "x" * 200, "AF_UNIX path too long"),
-        ("udp:0:interface=example", "'example' does not appear to be an IPv4 or IPv6 address"),
+        ("udp:0:interface=example", "interface 'example' is not a numeric address"),
     ):
         status, line = refused(tmp_path, "twistnet-echo", "--listen", description)
         assert status in (1, 2)

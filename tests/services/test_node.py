@@ -41,7 +41,10 @@ def problem_with(text: str | bytes, tmp_path: Path) -> str:
         ("[services]\necho = 1", "services.echo: 1 is not a table"),
         ("[services.echo]\nonce = 'perhaps'", "services.echo.once: 'perhaps' is neither on nor off"),
         ("[services.echo]\nlisten = 7007", "services.echo.listen: 7007 is not a text"),
-        ("[services.echo]\nlisten = ['tcp:x']", "services.echo.listen[0]: 'tcp:x': 'x' is not a port"),
+        (
+            "[services.echo]\nlisten = ['tcp:x']",
+            "services.echo.listen[0]: 'tcp:x': the port, 'x', is not a port",
+        ),
         (
             "[services.echo]\nlisten = ['tpc:1']",
             "services.echo.listen[0]: 'tpc:1' begins with no known prefix; did",

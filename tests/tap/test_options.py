@@ -96,7 +96,7 @@ def test_order_counts_in_a_node() -> None:
         ("twistnet-echo", "--listen", "twistnet-echo: option --listen requires argument"),
         ("twistnet-echo", "--once=1", "twistnet-echo: option --once must not have an argument"),
         ("twistnet-echo", "7007", "twistnet-echo: unexpected argument '7007'; see --help"),
-        ("twistnet-echo", "--listen tcp:x", "twistnet-echo: --listen: 'tcp:x': 'x' is not a port"),
+        ("twistnet-echo", "--listen tcp:x", "twistnet-echo: --listen: 'tcp:x': the port, 'x', is not a port"),
         (
             "twistnet-echo",
             "--listen tcp:1 --listen tcp:1",

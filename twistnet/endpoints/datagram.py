@@ -8,8 +8,6 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
-from contextlib import suppress
-from pathlib import Path
 from typing import Any, cast
 
 from attrs import frozen
@@ -24,7 +22,7 @@ from zope.interface import implementer
 from ..units import did_you_mean, parse_flag, parse_size
 from .descriptions import Description
 from .interfaces import IDatagramServerEndpoint, IDatagramServerEndpointStringParser
-from .unix_paths import clear_dead_socket
+from .unix_paths import OwnPath, clear_dead_socket
 
 __all__ = [
     "SystemdDatagramServerEndpoint",
@@ -60,21 +58,26 @@ class UDPServerEndpoint:
 
     def listen(self, protocol: DatagramProtocol) -> Deferred[IListeningPort]:
         """See `IDatagramServerEndpoint.listen`."""
-        return execute(self._share if self.reuse_port else self._open, protocol)
+        special = self.reuse_port or self.interface == "::"
+        return execute(self._open_special if special else self._open, protocol)
 
     def _open(self, protocol: DatagramProtocol) -> Any:
         return self.reactor.listenUDP(self.port, protocol, self.interface, self.max_datagram + 1)
 
-    def _share(self, protocol: DatagramProtocol) -> Any:
+    def _open_special(self, protocol: DatagramProtocol) -> Any:
+        """With socket options that `listenUDP` has no words for: `::` is IPv6 alone, so that `udp:` can be beside it."""
         family = socket.AF_INET6 if ":" in self.interface else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as shared:
-            shared.setblocking(False)
+        with socket.socket(family, socket.SOCK_DGRAM) as opened:
+            opened.setblocking(False)
             try:
-                shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-                shared.bind((self.interface, self.port))
+                if self.reuse_port:
+                    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                if family == socket.AF_INET6:
+                    opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                opened.bind((self.interface, self.port))
             except OSError as error:
                 raise CannotListenError(self.interface, self.port, error) from error
-            return self.reactor.adoptDatagramPort(shared.fileno(), family, protocol, self.max_datagram + 1)
+            return self.reactor.adoptDatagramPort(opened.fileno(), family, protocol, self.max_datagram + 1)
 
 
 @implementer(IDatagramServerEndpoint)
@@ -110,17 +113,14 @@ class _RemovingPort:
 
     def __init__(self, port: Any, path: str) -> None:
         self._port = port
-        self._path = path
+        self._path = OwnPath(path)
 
     def startListening(self) -> None:
         self._port.startListening()
 
     def stopListening(self) -> Deferred[None]:
-        def remove(_: Any) -> None:
-            with suppress(FileNotFoundError):
-                Path(self._path).unlink()
-
-        return maybeDeferred(self._port.stopListening).addCallback(remove)
+        self._path.remove()
+        return maybeDeferred(self._port.stopListening)
 
     def getHost(self) -> Any:
         return self._port.getHost()
@@ -152,6 +152,10 @@ class SystemdDatagramServerEndpoint:
         return self.reactor.adoptDatagramPort(self.descriptor, self.family, protocol, self.max_datagram + 1)
 
 
+MOST = 65535
+"""Octets that the length field of UDP can say (RFC 768); also the most that is read at once from a UNIX socket."""
+
+
 def parse_udp(
     reactor: Any,
     port: str,
@@ -160,13 +164,13 @@ def parse_udp(
     max_datagram: str = str(LONGEST),
 ) -> UDPServerEndpoint:
     """`udp:7009:interface=192.0.2.1:reuse_port=on:max_datagram=9000`."""
-    ipaddress.ip_address(interface)
+    _numeric(interface)
     return UDPServerEndpoint(
         reactor=reactor,
         port=int(port),
         interface=interface,
         reuse_port=parse_flag(reuse_port),
-        max_datagram=parse_size(max_datagram),
+        max_datagram=_parse_length(max_datagram),
     )
 
 
@@ -174,6 +178,8 @@ def parse_udp6(
     reactor: Any, port: str, interface: str = "::1", *args: str, **kwargs: str
 ) -> UDPServerEndpoint:
     """`udp6:7009:interface=\\:\\:`."""
+    if _numeric(interface).version != 6:
+        raise ValueError(f"interface {interface!r} is not an address of IPv6")
     return parse_udp(reactor, port, interface, *args, **kwargs)
 
 
@@ -182,7 +188,7 @@ def parse_unix_datagram(
 ) -> UNIXDatagramServerEndpoint:
     """`unix-datagram:/run/echo.sock:mode=660`."""
     return UNIXDatagramServerEndpoint(
-        reactor=reactor, address=address, mode=_parse_mode(mode), max_datagram=parse_size(max_datagram)
+        reactor=reactor, address=address, mode=int(mode, 8), max_datagram=_parse_length(max_datagram)
     )
 
 
@@ -197,18 +203,22 @@ def parse_systemd_datagram(
         reactor=reactor,
         descriptor=_inherited(index, name),
         family=families[domain],
-        max_datagram=parse_size(max_datagram),
+        max_datagram=_parse_length(max_datagram),
     )
 
 
-def _parse_mode(text: str) -> int:
+def _numeric(interface: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     try:
-        mode = int(text, 8)
+        return ipaddress.ip_address(interface)
     except ValueError:
-        mode = -1
-    if not 0 <= mode <= 0o777:
-        raise ValueError(f"mode {text!r} is not an octal permission such as 660")
-    return mode
+        raise ValueError(f"interface {interface!r} is not a numeric address") from None
+
+
+def _parse_length(text: str) -> int:
+    length = parse_size(text)
+    if not 0 < length <= MOST:
+        raise ValueError(f"max_datagram {text!r} is not from 1 to {MOST}")
+    return length
 
 
 def _inherited(index: str, name: str) -> int:
@@ -249,6 +259,6 @@ def datagram_server_from_string(reactor: Any, description: str) -> IDatagramServ
         )
     try:
         endpoint = parsers[parsed.prefix].parse_datagram_server(reactor, *parsed.arguments, **parsed.keywords)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{description!r}: {error}") from error
     return cast("IDatagramServerEndpoint", endpoint)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from attrs import evolve, field, frozen
 from twisted.internet.endpoints import quoteStringArgument
@@ -39,7 +40,15 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 """The arguments of each server endpoint, in the order in which they stand without their keys."""
 
 _LOOPBACK: Mapping[str, str] = {"tcp6": "::1", "udp6": "::1"}
-_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
+
+_PORT = r"0*(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+_PATTERNS = {
+    "port": (re.compile(_PORT), "a port (0 to 65535, 0 for any that is free)"),
+    "mode": (re.compile(r"0*[0-7]{1,3}"), "an octal permission such as 660"),
+    "backlog": (re.compile(r"0*[1-9][0-9]{0,8}"), "a number of connections"),
+}
+_ANYTHING = (re.compile(r".+", re.DOTALL), "anything")
+"""What some arguments must look like; the rest is for the endpoint itself to read."""
 
 
 @frozen
@@ -84,20 +93,18 @@ class Description:
     @property
     def values(self) -> dict[str, str]:
         """The arguments of the leaf by their keys, however they were given."""
-        words = (self.prefix, *self.arguments)
-        positional = words[words.index(self.leaf) + 1 :] if self.leaf else ()
-        return dict(zip(_ARGUMENTS.get(self.leaf, ()), positional, strict=False)) | dict(self.keywords)
+        return dict(zip(_ARGUMENTS.get(self.leaf, ()), self._positional, strict=False)) | dict(self.keywords)
 
     @property
     def listens_on(self) -> tuple[str, ...]:
         """What two listeners cannot both have; the same for two strings that mean the same place."""
         values = self.values
         if self.leaf in {"unix", "unix-datagram"}:
-            return ("unix", values["address"])
-        if "port" not in values or values["port"] == "0":
+            return ("unix", str(Path(values["address"]).absolute()))
+        if "port" not in values or not int(values["port"]) or "reuse_port" in values:
             return ()
         kind = "udp" if self.leaf.startswith("udp") else "tcp"
-        return (kind, values.get("interface") or self._loopback, values["port"])
+        return (kind, values.get("interface", self._loopback), str(int(values["port"])))
 
     def on_loopback(self) -> Description:
         """The same, but on loopback only, unless it names an interface."""
@@ -115,21 +122,34 @@ class Description:
     def _loopback(self) -> str:
         return _LOOPBACK.get(self.leaf, "127.0.0.1")
 
+    @property
+    def _positional(self) -> tuple[str, ...]:
+        """The words after the leaf."""
+        words = (self.prefix, *self.arguments)
+        return words[words.index(self.leaf) + 1 :] if self.leaf else ()
+
     def _check(self, text: str) -> None:
-        known = _ARGUMENTS.get(self.prefix)
-        if known is None:
+        """Refuse what the leaf does not take; of a foreign prefix nothing is known."""
+        if not self.leaf:
             return
-        if len(self.arguments) > len(known):
-            raise ValueError(f"{text!r} has too many parts; {self.prefix} takes {', '.join(known)}")
-        if unknown := sorted(self.keywords.keys() - set(known)):
+        known, given = _ARGUMENTS[self.leaf], self._positional
+        if len(given) > len(known):
+            raise ValueError(f"{text!r} has too many parts; {self.leaf} takes {', '.join(known)}")
+        if twice := sorted(self.keywords.keys() & set(known[: len(given)])):
+            raise ValueError(
+                f"{text!r} gives {twice[0]} twice; a colon that is part of a word is written \\:"
+            )
+        unknown = sorted(self.keywords.keys() - set(known))
+        if unknown and self.leaf == self.prefix:
             raise ValueError(
                 f"{text!r}: {self.prefix} takes no {unknown[0]!r}; {did_you_mean(unknown[0], known)}"
             )
         if known[0] not in self.values:
             raise ValueError(f"{text!r} lacks its {known[0]}")
-        port = self.values.get("port", "0")
-        if not _PORT.fullmatch(port) or int(port) > 65535:
-            raise ValueError(f"{text!r}: {port!r} is not a port (0 to 65535, 0 for any that is free)")
+        for name, value in self.values.items():
+            pattern, right = _PATTERNS.get(name, _ANYTHING)
+            if not pattern.fullmatch(value):
+                raise ValueError(f"{text!r}: the {name}, {value!r}, is not {right}")
 
 
 def split_description(text: str) -> tuple[list[str], dict[str, str]]:

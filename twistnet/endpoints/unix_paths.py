@@ -11,8 +11,9 @@ import socket
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-__all__ = ["clear_dead_socket", "ensure_removable"]
+__all__ = ["OwnPath", "clear_dead_socket", "give_up_path"]
 
 
 def clear_dead_socket(path: str) -> None:
@@ -43,7 +44,41 @@ def clear_dead_socket(path: str) -> None:
             leftover.unlink()
 
 
-def ensure_removable(path: str) -> None:
-    """Put an empty file where a listening socket's path has been deleted: Twisted removes it, or else fails."""
-    with suppress(OSError):
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL, 0o600))
+class OwnPath:
+    """The path of a listening socket of ours, for as long as it is ours.
+
+    Args:
+        path: Where the socket was just bound; its lock of Twisted's is beside it, if there is one.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path).absolute()
+        self._identity = self._look()
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether what is there is what was there at first."""
+        return self._identity is not None and self._look() == self._identity
+
+    def remove(self) -> None:
+        """Remove the path and the lock, unless somebody has put something else there since."""
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        with suppress(OSError):
+            if self.is_ours:
+                self._path.unlink()
+        with suppress(OSError):
+            if str(lock.readlink()) == str(os.getpid()):
+                lock.unlink()
+
+    def _look(self) -> tuple[int, int] | None:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return (status.st_dev, status.st_ino)
+
+
+def give_up_path(port: Any, path: OwnPath) -> None:
+    """Remove a port's path, if it is ours, before Twisted does, which removes whatever is there."""
+    path.remove()
+    port._bindPath, port.lockFile = b"\0", None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from enum import StrEnum
 from functools import lru_cache
 from typing import TypeAlias
@@ -24,8 +24,8 @@ __all__ = ["DatagramGuard", "Drop", "Source"]
 Source: TypeAlias = tuple[str, int] | str | bytes | None
 """Who sent a datagram, as the transport says it: host and port, a UNIX path, or nothing for an unbound socket."""
 
-SOURCES = 10_000
-"""Sources remembered at once; the one idle longest is forgotten first."""
+SOURCES, PEERS = 10_000, 4_000
+"""Addresses, and addresses with their ports, remembered at once; the one idle longest is forgotten first."""
 
 _NOBODY = tuple(
     ipaddress.ip_network(network)
@@ -41,12 +41,15 @@ _NOBODY = tuple(
 NFS = 2049
 RESERVED = 1024
 RETURNS, LEAK = 1000, 100.0
-"""A peer may send back so many payloads that it was sent itself, and so many a second beyond that."""
+"""A peer may send back so many payloads that it was sent itself, and so many a second beyond that: a fast loop."""
 
-HOLD = 5.0
+RUN, PROMPT = 5000, 0.5
+"""And so many one after the other, each within so many seconds of what it was sent: a slow loop."""
+
+HOLD = 2.0
 """Seconds without an answer that end a loop: whatever is still under way by then has been lost."""
 
-PAYLOADS = 64
+PAYLOADS = 128
 """Replies to one peer that are remembered."""
 
 
@@ -69,31 +72,43 @@ class _Peer:
     """What one address was sent lately, and how often it sent the same back."""
 
     sent: dict[int, None] = Factory(dict)
+    credit: int = 0
     returns: float = 0.0
-    since: float = 0.0
+    returns_since: float = 0.0
+    run: int = 0
+    run_since: float = 0.0
     updated: float = 0.0
     closed_until: float = float("-inf")
+    loop: tuple[int, float] = (0, 0.0)
 
     def remember(self, payload: bytes) -> None:
-        self.sent[hash(payload)] = None
+        key = hash(payload)
+        self.sent.pop(key, None)
+        self.sent[key] = None  # last: the most recent
         if len(self.sent) > PAYLOADS:
             del self.sent[next(iter(self.sent))]
 
     def loops(self, now: float, payload: bytes) -> bool:
         """Count a payload that came back; `True` once there are too many, and for `HOLD` seconds after that."""
+        pause, self.updated = now - self.updated, now
         if hash(payload) not in self.sent:
+            self.run = 0
             return False
         if now < self.closed_until:
             return True
-        self.returns = max(0.0, self.returns - LEAK * (now - self.updated))
-        if not self.returns:
-            self.since = now
-        self.returns += 1
-        self.updated = now
-        if self.returns <= RETURNS:
+        self.returns = max(0.0, self.returns - LEAK * pause) + 1
+        self.run = self.run + 1 if pause <= PROMPT else 1
+        if self.returns == 1:
+            self.returns_since = now
+        if self.run == 1:
+            self.run_since = now
+        if self.returns > RETURNS:
+            self.loop = (RETURNS, now - self.returns_since)
+        elif self.run > RUN:
+            self.loop = (RUN, now - self.run_since)
+        else:
             return False
-        self.returns = 0.0
-        self.closed_until = now + HOLD
+        self.returns, self.run, self.closed_until = 0.0, 0, now + HOLD
         return True
 
 
@@ -111,20 +126,28 @@ class DatagramGuard:
         config: The rates and the limit of size; with `guard=False` only what cannot be answered at all is dropped.
         local: The address listened on, host and port, or a UNIX path; loopback peers are answered only where
             this is a loopback address.
+        is_ours: Whether a numeric address is one of this machine's; asked where `local` is all of them.
 
     Attributes:
         counters: Datagrams by what became of them: `"received"`, `"answered"`, `"amplified"` (answered with more
             octets than came), and each `Drop`.
     """
 
-    def __init__(self, config: DatagramConfig, local: Source = None) -> None:
+    def __init__(
+        self,
+        config: DatagramConfig,
+        local: Source = None,
+        is_ours: Callable[[str], bool] = lambda host: False,
+    ) -> None:
         self.counters: Counter[str] = Counter()
         self._config = config
         self._local = local
+        self._is_ours = is_ours
+        self._on_everything = isinstance(local, tuple) and ipaddress.ip_address(local[0]).is_unspecified
         self._on_loopback = isinstance(local, tuple) and ipaddress.ip_address(local[0]).is_loopback
         self._verdicts = Recent[str, _Verdict](lambda host: _Verdict(self._verdict_on(host)), SOURCES)
         self._buckets = Recent[Hashable, TokenBucket](self._new_bucket, SOURCES)
-        self._peers = Recent[Hashable, _Peer](lambda _: _Peer(), SOURCES)
+        self._peers = Recent[Hashable, _Peer](lambda _: _Peer(), PEERS)
         self._total = TokenBucket(config.total_packet_rate, config.total_packet_rate, now=0.0)
 
     def receive(self, now: float, source: Source, payload: bytes) -> Drop | None:
@@ -152,7 +175,7 @@ class DatagramGuard:
         return self._suspect(now, source, payload) if self._config.guard else None
 
     def _suspect(self, now: float, source: tuple[str, int] | str | bytes, payload: bytes) -> Drop | None:
-        if source == self._local:
+        if self._is_this_socket(source):
             return Drop.ITSELF
         if isinstance(source, tuple):
             if source[1] < RESERVED or source[1] == NFS:
@@ -163,30 +186,37 @@ class DatagramGuard:
             return Drop.LOOP
         if not self._buckets[_origin(source)].take(now):
             return Drop.SOURCE_RATE
-        return None if self._total.take(now) else Drop.TOTAL_RATE
+        if not self._total.take(now):
+            return Drop.TOTAL_RATE
+        self._peers[source].credit += len(payload)
+        return None
 
-    def replied(self, now: float, source: Source, asked: int, reply: bytes) -> None:
-        """Note an answer that was sent to a source; an answer longer than its question costs the source more.
+    def _is_this_socket(self, source: Source) -> bool:
+        if not self._on_everything or not isinstance(source, tuple) or not isinstance(self._local, tuple):
+            return source == self._local
+        return source[1] == self._local[1] and self._is_ours(source[0])
+
+    def replied(self, now: float, source: Source, reply: bytes) -> None:
+        """Note an answer that was sent; what is longer than what its receiver has sent costs that source more.
 
         Args:
             now: The time, as in `receive`.
             source: Whom it was sent to.
-            asked: Octets that it answers.
             reply: The answer.
         """
         self.counters["answered"] += 1
-        if len(reply) > asked:
-            self.counters["amplified"] += 1
-        if not self._config.guard:
+        if not self._config.guard or not source:
             return
-        self._peers[source].remember(reply)
-        if len(reply) > asked:
-            self._buckets[_origin(source)].charge(now, len(reply) / max(1, asked) - 1)
-
-    def loop_of(self, now: float, source: Source) -> tuple[int, float]:
-        """How many payloads came back from a source before the breaker opened, and within how many seconds."""
         peer = self._peers[source]
-        return RETURNS, max(0.0, now - peer.since)
+        peer.remember(reply)
+        credit, peer.credit = peer.credit, max(0, peer.credit - len(reply))
+        if len(reply) > credit:
+            self.counters["amplified"] += 1
+            self._buckets[_origin(source)].charge(now, len(reply) / max(1, credit) - 1)
+
+    def loop_of(self, source: Source) -> tuple[int, float]:
+        """How many payloads came back from a source before it was last taken for a loop, and in how many seconds."""
+        return self._peers[source].loop
 
     def _new_bucket(self, _: Hashable) -> TokenBucket:
         return TokenBucket(self._config.packet_rate, self._config.packet_burst, now=0.0)

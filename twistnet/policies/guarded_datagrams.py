@@ -6,6 +6,8 @@ the guard. A reply that cannot be sent is counted and dropped; it never becomes 
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import Any
 
 from twisted.internet.address import IPv4Address, IPv6Address
@@ -53,7 +55,8 @@ class GuardedDatagramProtocol(DatagramProtocol):
         self._said: dict[str, tuple[float, int]] = {}
 
     def startProtocol(self) -> None:
-        self.guard = DatagramGuard(self._config, _local(self.transport))
+        self._said.clear()
+        self.guard = DatagramGuard(self._config, _local(self.transport), _is_ours)
         self._inner.noisy = False
         self._inner.makeConnection(_GuardedTransport(self, self.transport))
 
@@ -68,7 +71,6 @@ class GuardedDatagramProtocol(DatagramProtocol):
         if drop is not None:
             self._tell(now, drop, addr)
             return
-        self._asked, self._asker = len(datagram), addr
         self._inner.datagramReceived(datagram, addr)
 
     def connectionRefused(self) -> None:
@@ -79,9 +81,8 @@ class GuardedDatagramProtocol(DatagramProtocol):
 
     def replied(self, reply: bytes, addr: Any) -> None:
         """A datagram was sent by the protocol inside."""
-        asked = self._asked if addr == self._asker else len(reply)
         assert self.guard is not None
-        self.guard.replied(self._clock.seconds(), addr, asked, reply)
+        self.guard.replied(self._clock.seconds(), addr, reply)
 
     def not_sent(self, addr: Any, why: Exception) -> None:
         """A datagram of the protocol inside could not be sent."""
@@ -99,16 +100,16 @@ class GuardedDatagramProtocol(DatagramProtocol):
             return
         self._said[reason] = (now, count)
         if reason == Drop.LOOP:
-            self._tell_of_loop(now, addr)
+            self._tell_of_loop(addr)
         else:
             _log.info(
                 "{service}: {count} dropped, the last from {peer}: {reason}",
                 service=self._name, count=count - before, peer=show_address(addr), reason=str(reason),
             )  # fmt: skip
 
-    def _tell_of_loop(self, now: float, addr: Source) -> None:
+    def _tell_of_loop(self, addr: Source) -> None:
         assert self.guard is not None
-        returns, seconds = self.guard.loop_of(now, addr)
+        returns, seconds = self.guard.loop_of(addr)
         _log.warn(
             "{service}: {peer} sent {returns} payloads back within {seconds:.2f} s, as another service would: "
             "a loop, ended by not answering them for {hold:g} s",
@@ -151,8 +152,17 @@ class _GuardedTransport:
 def _local(transport: Any) -> Source:
     """The address of a datagram port, in the form in which sources come."""
     host = transport.getHost()
-    return (
-        (host.host, host.port)
-        if isinstance(host, (IPv4Address, IPv6Address))
-        else getattr(host, "name", None)
-    )
+    if isinstance(host, (IPv4Address, IPv6Address)):
+        return (host.host, host.port)
+    return os.fsdecode(getattr(host, "name", None) or "")
+
+
+def _is_ours(host: str) -> bool:
+    """Whether an address is one of this machine's: only such an address can be bound to."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((host, 0))
+    except OSError:
+        return False
+    return True

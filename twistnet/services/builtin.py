@@ -34,7 +34,7 @@ class UpperOptions:
     once: bool = setting(False, FLAG, _ONCE)
     encoding: str | None = setting(
         None,
-        Kind(lambda name: text_encoding(str(name)), "NAME"),
+        Kind(text_encoding, "NAME"),
         "upper-case text in this encoding, not ASCII bytes",
     )
     errors: str = setting("strict", choice(*ERRORS), "what to do with input that is not in the encoding")

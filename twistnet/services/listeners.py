@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from attrs import frozen
@@ -57,6 +58,10 @@ class Listener:
         prefix, leaf = self.description.prefix, self.description.leaf
         return prefix if leaf in {"", prefix} else f"{prefix}:{leaf}"
 
+    def endpoint_limit(self, otherwise: int) -> int:
+        """Octets of the longest datagram that the endpoint delivers whole."""
+        return int(getattr(self.endpoint, "max_datagram", otherwise))
+
     def listen(self, answerer: Any) -> Deferred[IListeningPort]:
         """Open the socket.
 
@@ -82,7 +87,7 @@ def parse_listener(
         description = description.with_default("max_datagram", str(datagrams.max_datagram))
         if connections.reuse_port:
             description = description.with_default("reuse_port", "on")
-        endpoint: Any = datagram_server_from_string(reactor, str(description))
+        endpoint = _datagram_endpoint(reactor, description, text)
         return Listener(text, description, endpoint, answers_datagrams=True)
     if connections.reuse_port:
         raise ValueError(
@@ -92,17 +97,37 @@ def parse_listener(
     return Listener(text, description, _stream_endpoint(reactor, description, text), answers_datagrams=False)
 
 
+def _datagram_endpoint(reactor: Any, description: Description, text: str) -> Any:
+    try:
+        return datagram_server_from_string(reactor, str(description))
+    except ValueError as error:  # about what a person wrote, not about what was added to it
+        raise ValueError(str(error).replace(repr(str(description)), repr(text))) from error
+
+
 def _stream_endpoint(reactor: Any, description: Description, text: str) -> Any:
     prefixes = {"tcp", "unix", "ssl"} | {p.prefix for p in getPlugins(IStreamServerEndpointStringParser)}
     if description.prefix not in prefixes:
         known = prefixes | datagram_prefixes().keys()
         raise ValueError(f"{text!r} begins with no known prefix; {did_you_mean(description.prefix, known)}")
-    if description.leaf in {"tls", "ssl"} and not find_spec("OpenSSL"):
-        raise ValueError(f"{text!r} needs pyOpenSSL: pip install 'twistnet[tls]'")
+    if description.prefix == "stdio":
+        raise ValueError(f"{text!r} is not something to listen on")
+    if description.leaf in {"tls", "ssl"}:
+        _check_tls(description, text)
     try:
         return serverFromString(reactor, str(description))
+    except LookupError:
+        raise ValueError(f"{text!r}: systemd passed no such socket to this process") from None
     except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
         raise ValueError(f"{text!r} cannot be used: {str(error) or type(error).__name__}") from error
+
+
+def _check_tls(description: Description, text: str) -> None:
+    """What the endpoint would find out at the first connection only."""
+    if not find_spec("OpenSSL"):
+        raise ValueError(f"{text!r} needs pyOpenSSL: pip install 'twistnet[tls]'")
+    folder = Path(description.values.get("path", "."))
+    if description.leaf == "tls" and not any(folder.glob("*.pem")):
+        raise ValueError(f"{text!r}: there is no folder {str(folder)!r} with .pem files in it")
 
 
 def listening_error(failure: Failure, text: str, service: str) -> ListeningError:
@@ -111,7 +136,9 @@ def listening_error(failure: Failure, text: str, service: str) -> ListeningError
     if isinstance(error, CannotListenError):
         error = error.socketError
     code = getattr(error, "errno", None) or 0
-    if code in errno.errorcode:
+    if "acquire lock" in str(error):
+        reason = "another process holds the lock beside the path; stop it, or remove the lock"
+    elif code in errno.errorcode:
         reason = getattr(error, "strerror", None) or os.strerror(code)
         reason = f"{reason[:1].lower()}{reason[1:]}"
     else:

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
@@ -20,7 +21,7 @@ from twisted.python.failure import Failure
 
 from ..addresses import show_address
 from ..config import ConnectionConfig, DatagramConfig
-from ..endpoints.unix_paths import ensure_removable
+from ..endpoints.unix_paths import OwnPath, give_up_path
 from ..errors import ConfigurationError, ListeningError
 from ..policies.connections import WatchedFactory
 from ..policies.guarded_datagrams import GuardedDatagramProtocol
@@ -68,6 +69,7 @@ class ListeningService(Service):
         self.name = name
         self.open = OpenConnections()
         self.ports: list[IListeningPort] = []
+        self._paths: list[tuple[IListeningPort, OwnPath]] = []
         self._reactor = reactor
         self._stream = stream
         self._datagram = datagram
@@ -109,6 +111,12 @@ class ListeningService(Service):
         self._started = False
         return Deferred.fromCoroutine(self._stop(self.open))
 
+    def give_up(self) -> None:
+        """Close the listeners now, without waiting for the reactor: another service could not start."""
+        self.running = 0
+        self._started = False
+        self._close_listeners(at_once=True)
+
     def abort(self) -> None:
         """End every connection now, and do not wait for any at the next stop."""
         self._patient = False
@@ -137,7 +145,7 @@ class ListeningService(Service):
             error = listening_error(failure, listener.text, str(self.name))
             if starting:
                 at_once.append(error)
-            else:
+            elif self._started:
                 _log.error("{error}", error=error)
 
         opening = maybeDeferred(listener.listen, self._answerer(listener))
@@ -147,8 +155,7 @@ class ListeningService(Service):
         opening.addErrback(failed)
         starting = False
         if at_once:
-            self._close_listeners()
-            self._started = False
+            self.give_up()
             raise at_once[0]
 
     def _no_longer_opening(self, result: Any, opening: Deferred[Any]) -> Any:
@@ -156,17 +163,27 @@ class ListeningService(Service):
         return result
 
     def _opened(self, port: IListeningPort, listener: Listener) -> None:
+        if not self._started:
+            maybeDeferred(port.stopListening)
+            return
         self.ports.append(port)
+        if (path := _own_path(port)) is not None:
+            self._paths.append((port, path))
         _log.info(
             "{service} serves on {kind} {address}",
             service=self._title, kind=listener.kind, address=show_address(port.getHost()),
         )  # fmt: skip
 
-    def _close_listeners(self) -> list[Deferred[Any]]:
+    def _close_listeners(self, *, at_once: bool = False) -> list[Deferred[Any]]:
+        """Close them; `at_once` if the reactor may never run to do what Twisted puts off."""
         for opening in list(self._opening):
             opening.cancel()
         ports, self.ports = self.ports, []
-        return [maybeDeferred(_close, port) for port in ports]
+        paths, self._paths = self._paths, []
+        for port, path in paths:
+            if at_once or not path.is_ours:
+                give_up_path(port, path)
+        return [maybeDeferred(port.stopListening) for port in ports]
 
     async def _stop(self, connections: OpenConnections) -> None:
         for closed, failure in await DeferredList(self._close_listeners(), consumeErrors=True):
@@ -187,17 +204,22 @@ class ListeningService(Service):
         )
         self._draining.append(connections)
         deadline = self._reactor.callLater(timeout, connections.abort)
-        await connections.when_none()
-        self._draining.remove(connections)
-        if deadline.active():
-            deadline.cancel()
+        try:
+            await connections.when_none()
+        finally:
+            self._draining.remove(connections)
+            if deadline.active():
+                deadline.cancel()
 
     def _answerer(self, listener: Listener) -> Any:
         """What a listener hands its connections or datagrams to."""
         name = str(self.name)
         if listener.answers_datagrams:
             assert self._datagram is not None
-            return GuardedDatagramProtocol(self._datagram(), self._datagrams, self._reactor, name)
+            config = evolve(
+                self._datagrams, max_datagram=listener.endpoint_limit(self._datagrams.max_datagram)
+            )
+            return GuardedDatagramProtocol(self._datagram(), config, self._reactor, name)
         assert self._stream is not None
         observers = (
             self.open,
@@ -207,9 +229,8 @@ class ListeningService(Service):
         return WatchedFactory(self._stream, observers, self._reactor, name)
 
 
-def _close(port: IListeningPort) -> Any:
+def _own_path(port: IListeningPort) -> OwnPath | None:
+    """The path that a port has to remove when it is closed; datagram ports of ours see to that themselves."""
     address = port.getHost()
     path = os.fsdecode(address.name or "") if isinstance(address, UNIXAddress) else ""
-    if path and not path.startswith("\0"):
-        ensure_removable(path)
-    return port.stopListening()
+    return OwnPath(path) if path and not path.startswith("\0") and hasattr(port, "_bindPath") else None

@@ -46,7 +46,7 @@ class LogFile:
     """
 
     path: str
-    _open: bool = field(default=False, init=False)
+    _key: str | None = field(default=None, init=False)
 
     def start(self) -> None:
         """Begin to write; a second call does nothing.
@@ -54,21 +54,20 @@ class LogFile:
         Raises:
             ConfigurationError: The file cannot be opened.
         """
-        if self._open:
+        if self._key is not None:
             return
-        key = os.path.realpath(self.path)
+        key = os.path.realpath(self.path.replace("\0", ""))
         if key not in _writers:
             _writers[key] = self._writer()
             globalLogPublisher.addObserver(_writers[key].observer)
         _writers[key].users += 1
-        self._open = True
+        self._key = key
 
     def stop(self) -> None:
         """Write no more; a second call does nothing."""
-        if not self._open:
+        if self._key is None:
             return
-        self._open = False
-        key = os.path.realpath(self.path)
+        key, self._key = self._key, None
         writer = _writers[key]
         writer.users -= 1
         if not writer.users:

@@ -7,7 +7,7 @@ values, and are checked in the same place, all of them before anything is opened
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,9 @@ def _service(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) -
         own = dict(table)
         which = own.pop("service", name)
         try:
-            definition = find_service(str(which))
+            if not isinstance(which, str):
+                raise ConfigurationError(f"{which!r} is not the name of a service")
+            definition = find_service(which)
         except ConfigurationError as error:
             raise error.within("service") if "service" in table else error from None
         settings: Any = build(definition.settings, {**defaults, **own})
@@ -139,7 +141,7 @@ def node_from_file(path: str) -> NodeConfig:
             the path to the key.
     """
     try:
-        tables = tomllib.loads(Path(path).read_text("utf-8"))
+        tables = tomllib.loads(Path(path).read_text("utf-8-sig"))
         return evolve(_node_from_tables(tables), source=path)
     except OSError as error:
         raise ConfigurationError(f"cannot be read: {error.strerror or error}", source=path) from error
@@ -150,11 +152,11 @@ def node_from_file(path: str) -> NodeConfig:
 
 
 def _node_from_tables(tables: Mapping[str, Any]) -> NodeConfig:
-    known = {"services": dict, "defaults": dict, "log_file": str}
+    known: dict[str, type] = {"services": dict, "defaults": dict, "log_file": str}
     for key, value in tables.items():
         if key not in known:
             raise ConfigurationError(f"unknown key; {did_you_mean(key, known)}", (key,))
-        if not isinstance(value, known[key]):
+        if not isinstance(value, known[key]) or value == "":
             raise ConfigurationError(f"{value!r} is not a {'text' if known[key] is str else 'table'}", (key,))
     if not tables.get("services"):
         raise ConfigurationError(
@@ -190,15 +192,25 @@ class NodeService(MultiService):
             ConfigurationError: The log file cannot be written.
             ListeningError: A listener would not open.
         """
-        if self._log_file is not None:
-            self._log_file.start()
-        super().privilegedStartService()
+        self._start(super().privilegedStartService)
 
     def startService(self) -> None:
         """Open what is not open yet; raises as `privilegedStartService` does."""
+        self._start(super().startService)
+
+    def _start(self, start: Callable[[], None]) -> None:
+        """Start everything, or nothing."""
         if self._log_file is not None:
             self._log_file.start()
-        super().startService()
+        try:
+            start()
+        except BaseException:
+            self.running = 0
+            for service in self:
+                service.give_up()
+            if self._log_file is not None:
+                self._log_file.stop()
+            raise
 
     def stopService(self) -> Deferred[Any]:
         """Stop every service: all listeners are closed before any connection is waited for.

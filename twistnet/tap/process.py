@@ -124,8 +124,10 @@ def refuse_second_twistd(parent: Any, command: str) -> None:
         return
     try:
         pid = int(Path((parent or {}).get("rundir") or ".", pid_file).read_text())
+        if pid < 1:
+            raise ProcessLookupError(pid)
         os.kill(pid, 0)
-    except (OSError, ValueError):
+    except (OSError, ValueError, OverflowError):
         return  # none, a stale one, or one that twistd has its own words for
     raise Exit(
         1,
