@@ -160,7 +160,10 @@ def test_wait_takes_all_replies(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["tpc:localhost:1"], "begins with no known prefix; did you mean tcp?"),
+        (["tpc:localhost:1"], "begins with no known prefix, and is no HOST with a PORT; did you mean tcp?"),
+        (["localhost"], "is no HOST with a PORT"),
+        (["x" * 300, "1"], "is not a host name"),
+        (["udp:" + "x" * 300 + ":1"], "is not a host name"),
         (["tcp:localhost"], "is not tcp:HOST:PORT"),
         (["tcp:localhost:http"], "'http' is not a port"),
         (["udp:localhost:0"], "'0' is not a port"),
@@ -202,7 +205,7 @@ def test_nobody_reads_the_output(node: Program, folder: Path) -> None:
         with pytest.raises(BrokenPipeError):
             for _ in range(100_000):
                 process.stdin.write(b"x" * 10_000)
-        assert process.wait(20) == 0
+        assert process.wait(20) == 141
         assert process.stderr.read() == b""
     finally:
         process.kill()
@@ -221,6 +224,66 @@ def test_interrupted(folder: Path) -> None:
                 program.send_signal(signal.SIGINT)
                 assert program.process.wait(20) == 130
             assert "Traceback" not in program.output
+
+
+def test_a_slow_reader_is_no_silence_of_the_peer(folder: Path) -> None:
+    """Ten million octets through a pipe that nobody reads for longer than the timeout."""
+    size = 10_000_000
+    with server() as (listening, port):
+
+        def serve() -> None:
+            peer, _ = listening.accept()
+            with peer:
+                peer.settimeout(20)
+                peer.sendall(b"x" * size)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        process = subprocess.Popen(
+            [BIN / "twistnet", "send", "--timeout", "300ms", f"tcp:127.0.0.1:{port}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            cwd=folder,
+        )
+        with process:
+            assert process.stdout is not None
+            received = len(process.stdout.read(1))
+            threading.Event().wait(1.0)
+            received += len(process.stdout.read())
+        thread.join(20)
+    assert (received, process.returncode) == (size, 0)
+
+
+def test_a_peer_that_does_not_read_is_a_silence(folder: Path) -> None:
+    with server() as (listening, port):
+        status, _, err = send(folder, "--timeout", "300ms", f"tcp:127.0.0.1:{port}", stdin=b"x" * 30_000_000)
+        assert (status, err.split()[0]) == (1, "TIMEOUT")
+        assert listening is not None
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("index", [0, 3])
+def test_output_that_cannot_be_written(node: Program, folder: Path, index: int) -> None:
+    with Path("/dev/full").open("wb") as full:
+        result = subprocess.run(
+            [BIN / "twistnet", "send", target(node, index)],
+            input=b"x", stdout=full, stderr=subprocess.PIPE, timeout=20, check=False, cwd=folder,
+        )  # fmt: skip
+    assert (result.returncode, result.stderr) == (1, b"FAILED standard output: No space left on device\n")
+
+
+@pytest.mark.parametrize("index", [0, 3])
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams(node: Program, folder: Path, index: int, closed: str) -> None:
+    result = subprocess.run(
+        ["sh", "-c", f"exec {BIN}/twistnet send {target(node, index)} {closed}"],
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False, cwd=folder,
+    )  # fmt: skip
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_a_path_written_otherwise(node: Program, folder: Path) -> None:
+    assert send(folder, f"unix-datagram:{folder}/./d.sock", stdin=b"x") == (0, b"X", "")
 
 
 def test_help_and_version() -> None:

@@ -5,6 +5,7 @@ The rule of this module: it reads the arguments and calls; Twisted is imported w
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Any
 
@@ -29,6 +30,15 @@ class Duration(click.ParamType[float]):
             self.fail(str(error), param, ctx)
 
 
+def _fill_closed_descriptors() -> None:
+    """Put nothing in the place of standard streams that were closed, or the next file opened would be one of them."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="twistnet %(version)s")
 def main() -> None:
@@ -37,6 +47,7 @@ def main() -> None:
     Exit status: 0 done, 1 the network would not have it (REFUSED, TIMEOUT, DNS, RESET, UNREACHABLE or TLS comes
     first on standard error), 2 wrong usage.
     """
+    _fill_closed_descriptors()
 
 
 @main.command()

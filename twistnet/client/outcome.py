@@ -16,10 +16,13 @@ from twisted.internet import defer, error
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["INTERRUPTED", "NetworkProblem", "run", "word_for"]
+__all__ = ["BROKEN_PIPE", "INTERRUPTED", "NetworkProblem", "run", "word_for"]
 
 INTERRUPTED = 130
 """The exit status of a program that SIGINT ended: 128 and the number of the signal."""
+
+BROKEN_PIPE = 141
+"""The exit status of a program whose output nobody reads: 128 and the number of SIGPIPE."""
 
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (error.DNSLookupError, "DNS"),
@@ -58,7 +61,7 @@ def word_for(problem: BaseException) -> str:
     for kind, word in _WORDS:
         if isinstance(problem, kind):
             return word
-    if type(problem).__module__.startswith("OpenSSL"):
+    if type(problem).__module__.startswith(("OpenSSL", "service_identity")):
         return "TLS"
     code = getattr(problem, "osError", None) or getattr(problem, "errno", None)
     return _ERRNO_WORDS.get(code, "FAILED") if isinstance(code, int) else "FAILED"

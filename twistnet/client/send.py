@@ -1,21 +1,28 @@
 """`twistnet send`: standard input to a peer, its answer to standard output.
 
 The rule of this module: nothing is held that cannot be passed on. A peer that does not read stops standard input, and
-a reader that does not read stops the peer.
+a reader that does not read stops the peer; the first is a silence of the peer's, the second is not.
 """
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Iterator, Sequence
+import stat
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from attrs import frozen
 from twisted.internet import error
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone, MessageLengthError
-from twisted.internet.interfaces import IDelayedCall, IHalfCloseableProtocol, IReactorTime, ISSLTransport
+from twisted.internet.interfaces import (
+    IDelayedCall,
+    IHalfCloseableProtocol,
+    IPushProducer,
+    IReactorTime,
+    ISSLTransport,
+)
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
 from twisted.internet.task import deferLater
@@ -23,7 +30,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from ..endpoints.datagram_client import DatagramTarget
-from .outcome import NetworkProblem, word_for
+from .outcome import BROKEN_PIPE, NetworkProblem, word_for
 from .targets import stream_target
 
 __all__ = ["exchange_datagrams", "exchange_stream", "read_datagram"]
@@ -81,34 +88,63 @@ async def exchange_stream(reactor: Any, target: Sequence[str], timeout: float) -
         exchange = _StreamExchange(reactor, timeout)
         connecting = endpoint.connect(Factory.forProtocol(lambda: exchange))
         await connecting.addTimeout(timeout, reactor)
-        await exchange.done
-        return 0
+        return await exchange.done
+
+
+@implementer(IPushProducer)
+@frozen
+class _Producer:
+    """A producer made of two functions."""
+
+    pause: Callable[[], None]
+    resume: Callable[[], None]
+
+    def pauseProducing(self) -> None:
+        self.pause()
+
+    def resumeProducing(self) -> None:
+        self.resume()
+
+    def stopProducing(self) -> None:
+        """The connection says so itself."""
 
 
 @implementer(IHalfCloseableProtocol)
 class _StreamExchange(Protocol):
-    """The peer's side; it opens standard input and output once there is a connection."""
+    """The peer's side; it opens standard input and output once there is a connection.
+
+    The peer is waited for, for `timeout` seconds of silence at most, while it does not take what it is sent, and once
+    it has been sent everything; not while it cannot speak because standard output is full.
+    """
 
     transport: Any
 
     def __init__(self, clock: IReactorTime, timeout: float) -> None:
-        self.done: Deferred[None] = Deferred()
+        self.done: Deferred[int] = Deferred()
         self._clock = clock
         self._timeout = timeout
         self._ends_with: Failure | None = None
+        self._status = 0
         self._timer: IDelayedCall | None = None
         self._standard: Any = None
-        self._output_open = True
+        self._output: _Output | None = None
+        self._peer_is_full = self._output_is_full = self._all_sent = False
 
     def connectionMade(self) -> None:
-        self._standard = StandardIO(_StandardStreams(self), reactor=self._clock)
-        self._standard.registerProducer(self.transport, True)
-        self.transport.registerProducer(self._standard, True)
+        self._output = _Output()
+        self._standard = StandardIO(
+            _StandardStreams(self), stdout=self._output.descriptor, reactor=self._clock
+        )
+        self._standard.registerProducer(_Producer(self._output_full, self._output_free), True)
+        self.transport.registerProducer(_Producer(self._peer_full, self._peer_free), True)
 
     def dataReceived(self, data: bytes) -> None:
-        self._standard.write(data)
-        if self._timer is not None:
-            self._timer.reset(self._timeout)
+        assert self._output is not None
+        try:
+            self._output.write(data, self._standard)
+        except OSError as problem:
+            self._give_up(Failure(NetworkProblem("FAILED", f"standard output: {problem.strerror}")))
+        self._watch()
 
     def readConnectionLost(self) -> None:
         """The peer has said all that it will."""
@@ -119,15 +155,14 @@ class _StreamExchange(Protocol):
         """Everything has been sent."""
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        if self._timer is not None and self._timer.active():
-            self._timer.cancel()
+        self._stop_watching()
         if self._ends_with is None:
             self._ends_with = reason
         self._standard.unregisterProducer()
-        if self._output_open:
-            self._standard.loseConnection()  # once all is written; then comes standard_lost
-        else:
+        if self._status == BROKEN_PIPE:
             self.standard_lost()
+        else:
+            self._standard.loseConnection()  # once all is written; then comes standard_lost
 
     def input_ended(self) -> None:
         """Standard input has ended: say so to the peer. TLS says it with its own farewell, and reads on."""
@@ -138,26 +173,90 @@ class _StreamExchange(Protocol):
             self.transport.loseConnection()
         else:
             self.transport.loseWriteConnection()
-        self._timer = self._clock.callLater(self._timeout, self._silent)
+        self._all_sent = True
+        self._watch()
 
     def output_ended(self) -> None:
         """Nobody reads standard output any more: there is nothing left to do."""
-        self._output_open = False
-        self._ends_with = Failure(ConnectionDone())
-        self.transport.abortConnection()
+        self._status = BROKEN_PIPE
+        self._give_up(Failure(ConnectionDone()))
 
     def standard_lost(self) -> None:
         """Standard input and output are closed, and all is written."""
         ends_with = self._ends_with or Failure(ConnectionDone())
+        if self._output is not None:
+            self._output.close()
         done, self.done = self.done, Deferred()
         if ends_with.check(ConnectionDone):
-            done.callback(None)
+            done.callback(self._status)
         else:
             done.errback(ends_with)
 
-    def _silent(self) -> None:
-        self._ends_with = Failure(error.TimeoutError())
-        self.transport.abortConnection()
+    def _peer_full(self) -> None:
+        self._standard.pauseProducing()
+        self._peer_is_full = True
+        self._watch()
+
+    def _peer_free(self) -> None:
+        self._standard.resumeProducing()
+        self._peer_is_full = False
+        self._watch()
+
+    def _output_full(self) -> None:
+        self.transport.pauseProducing()
+        self._output_is_full = True
+        self._watch()
+
+    def _output_free(self) -> None:
+        self.transport.resumeProducing()
+        self._output_is_full = False
+        self._watch()
+
+    def _watch(self) -> None:
+        """Something happened: wait anew, if it is for the peer that we wait."""
+        self._stop_watching()
+        if (self._all_sent or self._peer_is_full) and not self._output_is_full and self._ends_with is None:
+            self._timer = self._clock.callLater(self._timeout, self._give_up, Failure(error.TimeoutError()))
+
+    def _stop_watching(self) -> None:
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+
+    def _give_up(self, reason: Failure) -> None:
+        if self._ends_with is None:
+            self._ends_with = reason
+            self.transport.abortConnection()
+
+
+class _Output:
+    """Standard output. A pipe takes what it can and may be full; a file or a terminal takes everything, or fails.
+
+    Attributes:
+        descriptor: What the reactor writes to: standard output if it is a pipe or a socket, or else nothing.
+    """
+
+    def __init__(self) -> None:
+        mode = os.fstat(1).st_mode
+        self._waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        self.descriptor = 1 if self._waits else os.open(os.devnull, os.O_WRONLY)
+
+    def write(self, data: bytes, standard: StandardIO) -> None:
+        """Write data, or have it written.
+
+        Raises:
+            OSError: A file or terminal would not have it.
+        """
+        if self._waits:
+            standard.write(data)
+            return
+        while data:
+            data = data[os.write(1, data) :]
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if self.descriptor != 1:
+            with suppress(OSError):
+                os.close(self.descriptor)
 
 
 @implementer(IHalfCloseableProtocol)
@@ -186,7 +285,8 @@ def read_datagram() -> bytes:
     Raises:
         ValueError: It is too long for one.
     """
-    datagram = sys.stdin.buffer.read(LONGEST + 1)
+    with open(0, "rb", closefd=False) as standard_input:
+        datagram = standard_input.read(LONGEST + 1)
     if len(datagram) > LONGEST:
         raise ValueError(f"standard input is longer than the {LONGEST} octets that a datagram can carry")
     return datagram
@@ -217,10 +317,8 @@ async def exchange_datagrams(
         first: Deferred[None] = Deferred()
 
         def received(reply: bytes) -> None:
-            if wait is not None or not replies:
-                _write(reply)
             replies.append(reply)
-            if len(replies) == 1:
+            if not first.called:
                 first.callback(None)
 
         def refused() -> None:
@@ -230,16 +328,29 @@ async def exchange_datagrams(
         peer.received, peer.refused = received, refused
         try:
             peer.send(datagram)
+            collected = deferLater(reactor, wait, lambda: None) if wait is not None else None
             await first.addTimeout(timeout if wait is None else wait, reactor)
-            if wait is not None:
-                await deferLater(reactor, wait, lambda: None)
+            if collected is not None:
+                await collected
         except MessageLengthError:
             raise ValueError(f"{len(datagram)} octets are too long for a datagram to {shown}") from None
         finally:
             await peer.close()
+    return _print(replies if wait is not None else replies[:1])
+
+
+def _print(replies: Sequence[bytes]) -> int:
+    """Write replies to standard output; the exit status.
+
+    Raises:
+        NetworkProblem: Standard output would not have them.
+    """
+    try:
+        for reply in replies:
+            while reply:
+                reply = reply[os.write(1, reply) :]
+    except BrokenPipeError:
+        return BROKEN_PIPE
+    except OSError as problem:
+        raise NetworkProblem("FAILED", f"standard output: {problem.strerror}") from problem
     return 0
-
-
-def _write(reply: bytes) -> None:
-    sys.stdout.buffer.write(reply)
-    sys.stdout.buffer.flush()

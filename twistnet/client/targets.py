@@ -6,6 +6,7 @@ The rule of this module: what cannot be used is a `ValueError` that says what wo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from twisted.internet.endpoints import HostnameEndpoint, TCP6ClientEndpoint, clientFromString
@@ -37,6 +38,7 @@ def stream_target(reactor: Any, words: Sequence[str]) -> Any:
         ValueError: They stand for none.
     """
     if len(words) == 2:
+        _check_name(words[0])
         return HostnameEndpoint(reactor, words[0], _port(words[1]))
     (prefix, *arguments), keywords = split_description(words[0])
     if prefix == "tcp6":
@@ -46,7 +48,9 @@ def stream_target(reactor: Any, words: Sequence[str]) -> Any:
     known = {"tcp", "unix", "ssl", *parsers}
     if prefix not in known:
         hint = did_you_mean(prefix, known | {"udp", "udp6", "unix-datagram", "tcp6"})
-        raise ValueError(f"{words[0]!r} begins with no known prefix; {hint}")
+        raise ValueError(f"{words[0]!r} begins with no known prefix, and is no HOST with a PORT; {hint}")
+    if prefix in {"tls", "ssl"} and not find_spec("OpenSSL"):
+        raise ValueError(f"{words[0]!r} needs pyOpenSSL: pip install 'twistnet[tls]'")
     if prefix == "tcp":
         _host_and_port(words[0], arguments, keywords)
     try:
@@ -59,4 +63,12 @@ def _host_and_port(text: str, arguments: Sequence[str], keywords: dict[str, str]
     values = dict(zip(("host", "port"), arguments, strict=False)) | keywords
     if not values.get("host") or "port" not in values:
         raise ValueError(f"{text!r} is not tcp:HOST:PORT")
+    _check_name(values["host"])
     return values["host"], _port(values["port"])
+
+
+def _check_name(host: str) -> None:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{host!r} is not a host name") from None

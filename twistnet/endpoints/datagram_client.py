@@ -41,7 +41,7 @@ class DatagramPeer(DatagramProtocol):
     def __init__(self) -> None:
         self.received: Any = lambda datagram: None
         self.refused: Any = lambda: None
-        self._address: Any = None
+        self._target: Any = None
         self._closing = False
         self._folder: str | None = None
 
@@ -54,7 +54,7 @@ class DatagramPeer(DatagramProtocol):
             ConnectionRefusedError: Nothing listens at a UNIX path.
         """
         if self.transport is not None:
-            self.transport.write(datagram, self._address)
+            self.transport.write(datagram, self._target)
 
     def close(self) -> Deferred[None]:
         """Close the socket.
@@ -66,8 +66,8 @@ class DatagramPeer(DatagramProtocol):
         return maybeDeferred(self.transport.stopListening) if self.transport is not None else succeed(None)
 
     def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        if self._address is None or addr == self._address:
-            self.received(datagram)
+        """From the peer: UDP is connected to it, and nobody else knows of the path of a UNIX socket."""
+        self.received(datagram)
 
     def connectionRefused(self) -> None:
         self.refused()
@@ -133,7 +133,7 @@ class UNIXDatagramTarget:
             raise error.ConnectionRefusedError(f"there is no socket at {self.address}")
         peer = DatagramPeer()
         peer._folder = tempfile.mkdtemp(prefix="twistnet-")
-        peer._address = self.address
+        peer._target = self.address
         reactor.listenUNIXDatagram(f"{peer._folder}/client", peer, LONGEST, 0o666)
         Path(peer._folder).chmod(0o711)  # the service may run as somebody else, and has to reach the path
         return peer
@@ -197,5 +197,9 @@ def parse_datagram_target(description: str) -> DatagramTarget | None:
         return UNIXDatagramTarget(values["path"])
     if not values["port"].isdecimal() or not 0 < int(values["port"]) < 65536:
         raise ValueError(f"{description!r}: {values['port']!r} is not a port (1 to 65535)")
+    try:
+        values["host"].encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{description!r}: {values['host']!r} is not a host name") from None
     families = (IPv6Address,) if prefix == "udp6" else (IPv4Address, IPv6Address)
     return UDPTarget(values["host"], int(values["port"]), families)
