@@ -19,7 +19,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
-from zope.interface import classImplements, directlyProvides, implementer
+from zope.interface import directlyProvides, implementer
 from zope.interface.verify import verifyObject
 
 from tests.logged import LoggedCase
@@ -292,7 +292,7 @@ class ObserverTests(LoggedCase):
     def test_socket_options_are_set_where_there_are_any(self) -> None:
         """TCP has them, a UNIX socket has not."""
 
-        class Tcp(StringTransport):  # type: ignore[misc]
+        class Tcp(StringTransport):
             options: tuple[str, ...] = ()
 
             def setTcpNoDelay(self, enabled: bool) -> None:
@@ -301,12 +301,13 @@ class ObserverTests(LoggedCase):
             def setTcpKeepAlive(self, enabled: bool) -> None:
                 self.options += ("keepalive",)
 
-        classImplements(Tcp, ITCPTransport)
         both = SocketOptions(ConnectionConfig(no_delay=True, keepalive=True))
         tcp = Tcp(peerAddress=PEER)
+        directlyProvides(tcp, ITCPTransport)
         self.connect(both, transport=tcp)
         self.assertEqual(tcp.options, ("no_delay", "keepalive"))
         tcp = Tcp(peerAddress=PEER)
+        directlyProvides(tcp, ITCPTransport)
         self.connect(SocketOptions(ConnectionConfig()), transport=tcp)
         self.assertEqual(tcp.options, ())
         self.connect(both)

@@ -132,7 +132,8 @@ class _StreamExchange(Protocol):
 
     def connectionMade(self) -> None:
         self._output = _Output()
-        self._standard = StandardIO(
+        open_streams: Any = StandardIO  # whose arguments differ between systems
+        self._standard = open_streams(
             _StandardStreams(self), stdout=self._output.descriptor, reactor=self._clock
         )
         self._standard.registerProducer(_Producer(self._output_full, self._output_free), True)
@@ -345,10 +346,10 @@ def _print(replies: Sequence[bytes]) -> int:
     Raises:
         NetworkProblem: Standard output would not have them.
     """
+    rest = b"".join(replies)
     try:
-        for reply in replies:
-            while reply:
-                reply = reply[os.write(1, reply) :]
+        while rest:
+            rest = rest[os.write(1, rest) :]
     except BrokenPipeError:
         return BROKEN_PIPE
     except OSError as problem:
