@@ -181,6 +181,57 @@ def test_the_one_shot_answer_survives_what_is_sent_after_it(node: Program) -> No
         assert client.recv(100) == b""
 
 
+def slowly(client: socket.socket, expected: bytes) -> None:
+    """Read an answer in small pieces, with pauses, while sending what nobody asked for."""
+    received = bytearray()
+    client.settimeout(10)
+    while len(received) < len(expected):
+        try:
+            client.send(b"?")
+        except BrokenPipeError:
+            raise AssertionError(f"closed after {len(received)} of {len(expected)}") from None
+        piece = client.recv(20_000)
+        assert piece, f"ended after {len(received)} of {len(expected)}"
+        received += piece
+    assert bytes(received) == expected
+
+
+def narrow(address: str) -> socket.socket:
+    """A client with room for little."""
+    with connect(address):
+        pass
+    host, _, port = address.rpartition(":")
+    client = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+    client.settimeout(10)
+    client.connect((host, int(port)))
+    return client
+
+
+def test_the_one_shot_answer_survives_a_slow_reader_that_goes_on_sending(node: Program) -> None:
+    with narrow(node.addresses(6)[5][1]) as client:
+        client.sendall(b"x" * 60_000)
+        client.settimeout(3.0)
+        assert client.recv(1) == b"X"
+        node.watch(2.5)
+        slowly(client, b"X" * 59_999)
+
+
+def test_what_came_before_a_fault_is_answered_though_more_comes_after_it(node: Program) -> None:
+    good, rest = b"a" * 200_000, b"\xff" + b"b" * 500_000
+    with narrow(node.addresses(6)[4][1]) as client:
+        client.settimeout(0.1)
+        sent, received, message = 0, bytearray(), good + rest
+        while sent < len(message):
+            try:
+                sent += client.send(message[sent : sent + 50_000])
+            except TimeoutError:
+                received += client.recv(10_000)
+        client.settimeout(10)
+        received += read_all(client)
+    assert bytes(received) == good.upper()
+
+
 def test_address_already_in_use_after_a_restart(tmp_path: Path) -> None:
     """A port is free at once, though connections to it were open and ended from this side."""
     with running("twistnet-echo", "--listen", "tcp:0", "--graceful-timeout", "0", folder=tmp_path) as first:
