@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from twisted.internet.error import CannotListenError, ConnectionDone, Connection
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.testing import MemoryReactorClock, StringTransport
+from twisted.internet.threads import deferToThread
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -208,6 +210,27 @@ class ListeningTests(LoggedCase):
         with self.assertRaises(ConfigurationError) as caught:
             ListeningService(self.reactor, "dg", ["tcp:1"], datagram=EchoDatagramProtocol)
         self.assertIn("'tcp:1' is for streams, and dg answers datagrams only", str(caught.exception))
+
+
+@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
+async def test_a_stop_accepts_what_the_kernel_has_accepted() -> None:
+    """A peer whose connection was waiting for this process is served, not reset."""
+    from twisted.internet import reactor
+
+    service = ListeningService(reactor, "echo", ["tcp:0"], stream=EchoFactory())
+    service.startService()
+    clients = [
+        socket.create_connection(("127.0.0.1", service.ports[0].getHost().port), 10) for _ in range(300)
+    ]
+    for client in clients:
+        client.sendall(b"x")
+    stopped = service.stopService()
+    assert len(service.open) == len(clients)
+    answers = await deferToThread(lambda: {client.recv(1) for client in clients}).addTimeout(20, reactor)
+    assert answers == {b"x"}
+    for client in clients:
+        client.close()
+    await stopped.addTimeout(20, reactor)
 
 
 async def _connect(reactor: Any, port: Any) -> Protocol:

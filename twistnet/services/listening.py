@@ -186,6 +186,8 @@ class ListeningService(Service):
         return [maybeDeferred(port.stopListening) for port in ports]
 
     async def _stop(self, connections: OpenConnections) -> None:
+        for port in self.ports:
+            _accept_waiting(port, connections, self._connections.backlog)
         for closed, failure in await DeferredList(self._close_listeners(), consumeErrors=True):
             if not closed:
                 _log.failure("{service}: a listener would not close", failure=failure, service=self.name)
@@ -203,13 +205,17 @@ class ListeningService(Service):
             count=len(connections),
         )
         self._draining.append(connections)
-        deadline = self._reactor.callLater(timeout, connections.abort)
+        deadline = self._reactor.callLater(timeout, self._abort, connections)
         try:
             await connections.when_none()
         finally:
             self._draining.remove(connections)
             if deadline.active():
                 deadline.cancel()
+
+    def _abort(self, connections: OpenConnections) -> None:
+        _log.info("{service} aborts {count} connections", service=self.name, count=len(connections))
+        connections.abort()
 
     def _answerer(self, listener: Listener) -> Any:
         """What a listener hands its connections or datagrams to."""
@@ -227,6 +233,17 @@ class ListeningService(Service):
             AccessLog(name, every=self._connections.access_log),
         )
         return WatchedFactory(self._stream, observers, self._reactor, name)
+
+
+def _accept_waiting(port: Any, connections: OpenConnections, backlog: int) -> None:
+    """Accept what the kernel has accepted already: closing the listener would reset it."""
+    if not (hasattr(port, "factory") and hasattr(port, "doRead")):
+        return
+    for _ in range(backlog):
+        before = len(connections)
+        port.doRead()
+        if len(connections) == before:
+            return
 
 
 def _own_path(port: IListeningPort) -> OwnPath | None:
