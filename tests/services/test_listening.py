@@ -219,9 +219,8 @@ async def test_a_stop_accepts_what_the_kernel_has_accepted() -> None:
 
     service = ListeningService(reactor, "echo", ["tcp:0"], stream=EchoFactory())
     service.startService()
-    clients = [
-        socket.create_connection(("127.0.0.1", service.ports[0].getHost().port), 10) for _ in range(300)
-    ]
+    address: Any = service.ports[0].getHost()
+    clients = [socket.create_connection(("127.0.0.1", address.port), 10) for _ in range(300)]
     for client in clients:
         client.sendall(b"x")
     stopped = service.stopService()
