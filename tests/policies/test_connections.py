@@ -78,7 +78,7 @@ class WatchedTests(SynchronousTestCase):
         transport = transport or StringTransport(peerAddress=PEER)
         assert outer is not None
         outer.makeConnection(transport)
-        return outer, outer._inner, transport
+        return outer, outer.inner, transport
 
     def test_data_goes_both_ways_and_is_counted(self) -> None:
         """Octets in and out."""
@@ -259,13 +259,13 @@ class ObserverTests(LoggedCase):
         """The service, the peer, or the service in answer to the peer."""
         log = AccessLog("echo", every=True)
         connection = self.connect(log)
-        connection._inner.transport.loseConnection()
+        connection.inner.transport.loseConnection()
         connection.connectionLost(Failure(ConnectionDone()))
         self.assertIn("closed by the service", self.lines[-1])
         connection = self.connect(log)
-        connection._inner.readConnectionLost = lambda: None
+        connection.inner.readConnectionLost = lambda: None
         connection.readConnectionLost()
-        connection._inner.transport.loseConnection()
+        connection.inner.transport.loseConnection()
         connection.connectionLost(Failure(ConnectionDone()))
         self.assertIn("closed by the peer", self.lines[-1])
         connection = self.connect(log)

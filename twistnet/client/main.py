@@ -68,7 +68,8 @@ def send(target: tuple[str, ...], timeout: float, wait: float | None) -> None:
     unix-datagram:PATH.
     """
     from .outcome import INTERRUPTED, run
-    from .send import exchange_datagrams, exchange_stream, read_datagram
+    from .send_datagram import exchange_datagrams, read_datagram
+    from .send_stream import exchange_stream
     from .targets import datagram_target
 
     if len(target) > 2:

@@ -7,7 +7,8 @@ is one line on standard error whose first word a script can compare.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from twisted.internet import defer, error
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["BROKEN_PIPE", "INTERRUPTED", "NetworkProblem", "run", "word_for"]
+__all__ = ["BROKEN_PIPE", "INTERRUPTED", "NetworkProblem", "network_problems", "run"]
 
 INTERRUPTED = 130
 """The exit status of a program that SIGINT ended: 128 and the number of the signal."""
@@ -56,7 +57,7 @@ class NetworkProblem(Exception):
     rest: str
 
 
-def word_for(problem: BaseException) -> str:
+def _word_for(problem: BaseException) -> str:
     """The word for an exception that a connection ended with."""
     for kind, word in _WORDS:
         if isinstance(problem, kind):
@@ -65,6 +66,21 @@ def word_for(problem: BaseException) -> str:
         return "TLS"
     code = getattr(problem, "osError", None) or getattr(problem, "errno", None)
     return _ERRNO_WORDS.get(code, "FAILED") if isinstance(code, int) else "FAILED"
+
+
+@contextmanager
+def network_problems(shown: str, timeout: float) -> Iterator[None]:
+    """Whatever the network does to us within, as a `NetworkProblem`."""
+    try:
+        yield
+    except (NetworkProblem, ValueError):
+        raise
+    except Exception as problem:
+        word = _word_for(problem)
+        if word == "TIMEOUT":
+            raise NetworkProblem(word, f"{shown}: no answer within {timeout:g} s") from problem
+        text = " ".join(str(problem).split()).rstrip(".") or type(problem).__name__
+        raise NetworkProblem(word, f"{shown}: {text}") from problem
 
 
 def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:

@@ -7,35 +7,27 @@ observers, in the order in which they are given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from twisted.internet.interfaces import (
-    IConsumer,
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
     ILoggingContext,
-    INegotiated,
     IProtocol,
     IProtocolFactory,
     IProtocolNegotiationFactory,
-    IPushProducer,
     IReactorTime,
-    ISSLTransport,
-    ISystemHandle,
-    ITCPTransport,
-    ITLSTransport,
-    ITransport,
-    IUNIXTransport,
 )
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, directlyProvides, implementer
 
 from ..tls import flush_of
+from .watched_transport import WatchedTransport
 
-__all__ = ["ConnectionObserver", "WatchedConnection", "WatchedFactory", "WatchedTransport"]
+__all__ = ["ConnectionObserver", "WatchedConnection", "WatchedFactory"]
 
 _OPTIONAL: tuple[Any, ...] = (
     IFileDescriptorReceiver,
@@ -44,20 +36,6 @@ _OPTIONAL: tuple[Any, ...] = (
     ILoggingContext,
 )
 """What a protocol may or may not provide, and its wrapper then does too."""
-
-
-_TRANSPORTS: tuple[Any, ...] = (
-    IConsumer,
-    INegotiated,
-    IPushProducer,
-    ISSLTransport,
-    ISystemHandle,
-    ITCPTransport,
-    ITLSTransport,
-    ITransport,
-    IUNIXTransport,
-)
-"""What a transport may or may not provide, and the one that the protocol sees then does too."""
 
 
 class ConnectionObserver(Protocol):
@@ -82,6 +60,7 @@ class WatchedConnection:
     Attributes:
         peer: The address of the other side.
         host: The address of this side.
+        inner: The protocol inside.
         opened_at: When the connection was made, in seconds of the clock.
         seconds: How long it has been open, or was.
         octets_in: Octets received.
@@ -104,7 +83,7 @@ class WatchedConnection:
 
     def hand_over(self, inner: Any) -> None:
         """Another protocol takes the connection over, and may be half-closed or not."""
-        self._inner = inner
+        self.inner = inner
         directlyProvides(self, *(i for i in _OPTIONAL if i.providedBy(inner)))
 
     @property
@@ -128,158 +107,39 @@ class WatchedConnection:
         self._flush = flush_of(transport)
         for observer in self._observers:
             observer.opened(self)
-        self._inner.makeConnection(WatchedTransport(self, transport))
+        self.inner.makeConnection(WatchedTransport(self, transport))
 
     def connectionMade(self) -> None:
         """Never called: `makeConnection` goes straight to the protocol inside."""
 
     def dataReceived(self, data: bytes) -> None:
         self.octets_in += len(data)
-        self._inner.dataReceived(data)
+        self.inner.dataReceived(data)
         if self._flush is not None:
             self._flush()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         try:
-            self._inner.connectionLost(reason)
+            self.inner.connectionLost(reason)
         finally:
             for observer in self._observers:
                 observer.closed(self, reason)
 
     def readConnectionLost(self) -> None:
         self._peer_finished = True
-        self._inner.readConnectionLost()
+        self.inner.readConnectionLost()
 
     def writeConnectionLost(self) -> None:
-        self._inner.writeConnectionLost()
+        self.inner.writeConnectionLost()
 
     def handshakeCompleted(self) -> None:
-        self._inner.handshakeCompleted()
+        self.inner.handshakeCompleted()
 
     def fileDescriptorReceived(self, descriptor: int) -> None:
-        self._inner.fileDescriptorReceived(descriptor)
+        self.inner.fileDescriptorReceived(descriptor)
 
     def logPrefix(self) -> str:
-        return str(self._inner.logPrefix())
-
-
-class WatchedTransport:
-    """The transport that the protocol inside writes to: the real one, but for the counting.
-
-    It provides those interfaces of the real one that a protocol has a use for, and all of their methods by name.
-    """
-
-    def __init__(self, connection: WatchedConnection, transport: Any) -> None:
-        self._connection = connection
-        self._transport = transport
-        self._provide()
-
-    def _provide(self) -> None:
-        directlyProvides(self, *(i for i in _TRANSPORTS if i.providedBy(self._transport)))
-
-    @property
-    def protocol(self) -> Any:
-        """The protocol inside; setting it hands the connection over, as it does on the real transport."""
-        return self._connection._inner
-
-    @protocol.setter
-    def protocol(self, protocol: Any) -> None:
-        self._connection.hand_over(protocol)
-
-    @property
-    def disconnecting(self) -> bool:
-        """Whether the connection is being closed."""
-        return bool(self._transport.disconnecting)
-
-    @property
-    def TLS(self) -> bool:
-        """Whether TLS has been started."""
-        return bool(getattr(self._transport, "TLS", ISSLTransport.providedBy(self._transport)))
-
-    @property
-    def socket(self) -> Any:
-        """The socket, for its options and credentials."""
-        return self._transport.socket
-
-    @property
-    def connected(self) -> bool:
-        """Whether there is a connection."""
-        return bool(self._transport.connected)
-
-    def write(self, data: bytes) -> None:
-        self._connection.octets_out += len(data)
-        self._transport.write(data)
-
-    def writeSequence(self, data: Iterable[bytes]) -> None:
-        pieces = list(data)
-        self._connection.octets_out += sum(map(len, pieces))
-        self._transport.writeSequence(pieces)
-
-    def loseConnection(self, *args: Any, **kwargs: Any) -> None:
-        self._connection.close_asked()
-        self._transport.loseConnection(*args, **kwargs)
-
-    def abortConnection(self) -> None:
-        self._connection.close_asked()
-        self._transport.abortConnection()
-
-    def loseWriteConnection(self) -> None:
-        self._transport.loseWriteConnection()
-
-    def getPeer(self) -> Any:
-        return self._transport.getPeer()
-
-    def getHost(self) -> Any:
-        return self._transport.getHost()
-
-    def fileno(self) -> int:
-        return int(self._transport.fileno())
-
-    def getHandle(self) -> Any:
-        return self._transport.getHandle()
-
-    def registerProducer(self, producer: Any, streaming: bool) -> None:
-        self._transport.registerProducer(producer, streaming)
-
-    def unregisterProducer(self) -> None:
-        self._transport.unregisterProducer()
-
-    def pauseProducing(self) -> None:
-        self._transport.pauseProducing()
-
-    def resumeProducing(self) -> None:
-        self._transport.resumeProducing()
-
-    def stopProducing(self) -> None:
-        self._transport.stopProducing()
-
-    def getTcpNoDelay(self) -> bool:
-        return bool(self._transport.getTcpNoDelay())
-
-    def setTcpNoDelay(self, enabled: bool) -> None:
-        self._transport.setTcpNoDelay(enabled)
-
-    def getTcpKeepAlive(self) -> bool:
-        return bool(self._transport.getTcpKeepAlive())
-
-    def setTcpKeepAlive(self, enabled: bool) -> None:
-        self._transport.setTcpKeepAlive(enabled)
-
-    def startTLS(self, *args: Any, **kwargs: Any) -> Any:
-        result = self._transport.startTLS(*args, **kwargs)
-        self._provide()  # from now on it is a TLS transport
-        return result
-
-    def getPeerCertificate(self) -> Any:
-        return self._transport.getPeerCertificate()
-
-    @property
-    def negotiatedProtocol(self) -> Any:
-        """What ALPN settled on (RFC 7301), as the TLS transport has it."""
-        return self._transport.negotiatedProtocol
-
-    def sendFileDescriptor(self, descriptor: int) -> None:
-        self._transport.sendFileDescriptor(descriptor)
+        return str(self.inner.logPrefix())
 
 
 @implementer(IProtocolFactory, ILoggingContext)
@@ -298,7 +158,7 @@ class WatchedFactory:
     def __init__(
         self, inner: IProtocolFactory, observers: Sequence[ConnectionObserver], clock: IReactorTime, name: str
     ) -> None:
-        self._inner: Any = inner
+        self.inner: Any = inner
         self._observers = observers
         self._clock = clock
         self._name = name
@@ -306,17 +166,17 @@ class WatchedFactory:
             alsoProvides(self, IProtocolNegotiationFactory)
 
     def doStart(self) -> None:
-        self._inner.doStart()
+        self.inner.doStart()
 
     def doStop(self) -> None:
-        self._inner.doStop()
+        self.inner.doStop()
 
     def buildProtocol(self, addr: Any) -> WatchedConnection | None:
-        inner = self._inner.buildProtocol(addr)
+        inner = self.inner.buildProtocol(addr)
         return None if inner is None else WatchedConnection(inner, self._observers, self._clock)
 
     def acceptableProtocols(self) -> list[bytes]:
-        return list(self._inner.acceptableProtocols())
+        return list(self.inner.acceptableProtocols())
 
     def logPrefix(self) -> str:
         return self._name

@@ -1,4 +1,4 @@
-"""`twistnet send`: standard input to a peer, its answer to standard output.
+"""`twistnet send` over a stream: standard input to a peer, its answer to standard output.
 
 The rule of this module: nothing is held that cannot be passed on. A peer that does not read stops standard input, and
 a reader that does not read stops the peer; the first is a silence of the peer's, the second is not.
@@ -15,7 +15,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet import error
 from twisted.internet.defer import Deferred
-from twisted.internet.error import ConnectionDone, MessageLengthError
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
@@ -25,32 +25,13 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
 from twisted.internet.stdio import StandardIO
-from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from ..endpoints.datagram_client import DatagramTarget
-from .outcome import BROKEN_PIPE, NetworkProblem, word_for
+from .outcome import BROKEN_PIPE, NetworkProblem, network_problems
 from .targets import stream_target
 
-__all__ = ["exchange_datagrams", "exchange_stream", "read_datagram"]
-
-LONGEST = 65507
-
-
-@contextmanager
-def _problems(shown: str, timeout: float) -> Iterator[None]:
-    """Whatever the network does to us within, as a `NetworkProblem`."""
-    try:
-        yield
-    except (NetworkProblem, ValueError):
-        raise
-    except Exception as problem:
-        word = word_for(problem)
-        if word == "TIMEOUT":
-            raise NetworkProblem(word, f"{shown}: no answer within {timeout:g} s") from problem
-        text = " ".join(str(problem).split()).rstrip(".") or type(problem).__name__
-        raise NetworkProblem(word, f"{shown}: {text}") from problem
+__all__ = ["exchange_stream"]
 
 
 @contextmanager
@@ -84,7 +65,7 @@ async def exchange_stream(reactor: Any, target: Sequence[str], timeout: float) -
         NetworkProblem: The network would not have it.
     """
     endpoint = stream_target(reactor, target)
-    with _problems(" ".join(target), timeout), _terminal_kept():
+    with network_problems(" ".join(target), timeout), _terminal_kept():
         exchange = _StreamExchange(reactor, timeout)
         connecting = endpoint.connect(Factory.forProtocol(lambda: exchange))
         await connecting.addTimeout(timeout, reactor)
@@ -278,80 +259,3 @@ class _StandardStreams(Protocol):
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._exchange.standard_lost()
-
-
-def read_datagram() -> bytes:
-    """The whole of standard input, as one datagram.
-
-    Raises:
-        ValueError: It is too long for one.
-    """
-    with open(0, "rb", closefd=False) as standard_input:
-        datagram = standard_input.read(LONGEST + 1)
-    if len(datagram) > LONGEST:
-        raise ValueError(f"standard input is longer than the {LONGEST} octets that a datagram can carry")
-    return datagram
-
-
-async def exchange_datagrams(
-    reactor: Any, target: DatagramTarget, shown: str, datagram: bytes, timeout: float, wait: float | None
-) -> int:
-    """Send one datagram and write its reply, or all replies that come within a time.
-
-    Args:
-        reactor: The reactor that is running.
-        target: Whom to send it to.
-        shown: What the peer is called in an error.
-        datagram: What to send.
-        timeout: Seconds to wait for the reply.
-        wait: Seconds to take replies for; `None` for the first one alone.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        NetworkProblem: No reply came, or the network would not have it.
-    """
-    with _problems(shown, timeout if wait is None else wait):
-        peer = await Deferred.fromCoroutine(target.connect(reactor)).addTimeout(timeout, reactor)
-        replies: list[bytes] = []
-        first: Deferred[None] = Deferred()
-
-        def received(reply: bytes) -> None:
-            replies.append(reply)
-            if not first.called:
-                first.callback(None)
-
-        def refused() -> None:
-            if not first.called:
-                first.errback(error.ConnectionRefusedError("nothing listens there"))
-
-        peer.received, peer.refused = received, refused
-        try:
-            peer.send(datagram)
-            collected = deferLater(reactor, wait, lambda: None) if wait is not None else None
-            await first.addTimeout(timeout if wait is None else wait, reactor)
-            if collected is not None:
-                await collected
-        except MessageLengthError:
-            raise ValueError(f"{len(datagram)} octets are too long for a datagram to {shown}") from None
-        finally:
-            await peer.close()
-    return _print(replies if wait is not None else replies[:1])
-
-
-def _print(replies: Sequence[bytes]) -> int:
-    """Write replies to standard output; the exit status.
-
-    Raises:
-        NetworkProblem: Standard output would not have them.
-    """
-    rest = b"".join(replies)
-    try:
-        while rest:
-            rest = rest[os.write(1, rest) :]
-    except BrokenPipeError:
-        return BROKEN_PIPE
-    except OSError as problem:
-        raise NetworkProblem("FAILED", f"standard output: {problem.strerror}") from problem
-    return 0
