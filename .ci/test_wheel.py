@@ -128,7 +128,12 @@ def test_a_package_beside_it_adds_a_service(venv: Path, output: object, tmp_path
         ) as node:
             assert node.stdout is not None
             try:
-                assert [line for line in node.stdout if "serves on" in line or node.terminate()]  # type: ignore[func-returns-value]
+                assert next(line for line in node.stdout if "backwards serves on unix b.sock" in line)
+                send = [venv / "twistnet", "send", "unix:b.sock"]
+                answer = subprocess.run(
+                    send, input=b"hello", cwd=tmp_path, capture_output=True, timeout=60, check=True
+                )
+                assert answer.stdout == b"olleholleh"
             finally:
                 node.kill()
     finally:
