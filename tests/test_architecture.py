@@ -19,7 +19,8 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("protocols", "policies", "transport"),
     ("wire",),
     ("addresses", "config", "tls"),
-    ("errors", "units", "_version"),
+    ("errors",),
+    ("units", "_version"),
 )
 LEVEL = {room: level for level, floor in enumerate(FLOORS) for room in floor}
 MODULES = sorted(ROOT.rglob("*.py"))

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Self
 
+from .units import one_line
+
 __all__ = [
     "ConfigurationError",
     "ListeningError",
@@ -43,8 +45,7 @@ class ConfigurationError(TwistnetError):
         return type(self)(self.problem, (*outer, *self.path), source or self.source)
 
     def __str__(self) -> str:
-        line = ": ".join(part for part in (self.source, ".".join(self.path), self.problem) if part)
-        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+        return one_line(": ".join(part for part in (self.source, ".".join(self.path), self.problem) if part))
 
 
 class ListeningError(TwistnetError):

@@ -11,7 +11,15 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 
-__all__ = ["did_you_mean", "parse_duration", "parse_flag", "parse_rate", "parse_size", "parse_whole"]
+__all__ = [
+    "did_you_mean",
+    "one_line",
+    "parse_duration",
+    "parse_flag",
+    "parse_rate",
+    "parse_size",
+    "parse_whole",
+]
 
 _QUANTITY = re.compile(r"\s*(?P<number>[0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*(?P<unit>[A-Za-zµ]*)\s*", re.ASCII)
 
@@ -110,6 +118,11 @@ def _shown(value: object) -> str:
     except ValueError:  # an integer of thousands of digits
         text = f"a number of {type(value).__name__} too long to show"
     return text if len(text) <= 80 else f"{text[:77]}..."
+
+
+def one_line(text: str) -> str:
+    """A text without what would break a line, or drive a terminal."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -140,3 +140,4 @@ def test_whatever_the_words_there_is_no_traceback(command: str, words: list[str]
         parse(command, *words)
     except SystemExit as error:
         assert error.code in (0, 2)
+        assert "\n" not in str(error)

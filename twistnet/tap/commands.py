@@ -28,7 +28,7 @@ def make_service(options: CommandOptions) -> IService:
         node = NodeService(options.node, reactor)
     except ConfigurationError as error:
         options.fail(options.as_option(error))
-    return Command(options.command, node, reactor, unseen=_is_daemon(options.parent or {}))
+    return Command(options.name, node, reactor, unseen=_is_daemon(options.parent or {}))
 
 
 def _is_daemon(twistd: Mapping[str, Any]) -> bool:

@@ -85,13 +85,9 @@ def hidden_of(model: Any) -> list[Option]:
 def _shown_default(field: Any) -> str:
     if field.default in (None, False, ()) or field.default is attrs.NOTHING:
         return ""
-    return (
-        "on"
-        if field.default is True
-        else f"{field.default:g}"
-        if isinstance(field.default, float)
-        else str(field.default)
-    )
+    if field.default is True:
+        return "on"
+    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
 
 class CommandOptions(Options):
@@ -133,11 +129,16 @@ class CommandOptions(Options):
             self.node = self.make_node()
         except ConfigurationError as error:
             self.fail(self.as_option(error))
-        refuse_second_twistd(self.parent, self.command)
+        refuse_second_twistd(self.parent, self.name)
 
     def fail(self, problem: str) -> NoReturn:
         """End the program."""
-        raise Exit(2, f"{self.command}: {problem}")
+        raise Exit(2, f"{self.name}: {problem}")
+
+    @property
+    def name(self) -> str:
+        """What the command is called, and what its errors begin with."""
+        return getattr(self.parent, "subCommand", None) or self.command
 
     def opt_version(self) -> NoReturn:
         """Show the version."""
@@ -186,7 +187,7 @@ class CommandOptions(Options):
 
 def _described(option: Option, width: int) -> list[str]:
     text = f"{option.help} [{option.default}]" if option.default else option.help
-    body = textwrap.wrap(text, max(20, width - 34))
+    body = textwrap.wrap(text, max(20, width - 34)) or [""]
     head = f"  {option.spelling}"
     if len(head) > 32:
         return [head, *(f"{'':34}{line}" for line in body)]

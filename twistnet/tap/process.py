@@ -20,6 +20,7 @@ from twisted.logger import Logger
 
 from ..errors import TwistnetError
 from ..services.node import NodeService
+from ..units import one_line
 
 __all__ = ["Command", "Exit", "raise_descriptor_limit", "refuse_second_twistd", "speak_utf8"]
 
@@ -43,8 +44,8 @@ class Exit(SystemExit, Exception):
 
     def __init__(self, status: int, line: str) -> None:
         super().__init__(status)
-        self.line = line
-        print(line, file=sys.__stderr__, flush=True)  # sys.stderr may be the log by now
+        self.line = one_line(line)
+        print(self.line, file=sys.__stderr__, flush=True)  # sys.stderr may be the log by now
 
     def __str__(self) -> str:
         return self.line
