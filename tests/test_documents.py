@@ -96,3 +96,40 @@ print(protocol.transport.value().decode())
         [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, timeout=60, check=False, text=True
     )
     assert (result.stdout, result.stderr) == ("cbacba\n", "")
+
+
+def test_a_drop_in_adds_a_datagram_endpoint(tmp_path: Path) -> None:
+    """As the second half of the page has it, with a parser behind it."""
+    (drop_in,) = [code for code in blocks("python", SERVICES) if "DatagramEndpointPlugin" in code]
+    (tmp_path / "my_package").mkdir()
+    (tmp_path / "my_package" / "endpoints.py").write_text(
+        "from twistnet import UDPServerEndpoint\n"
+        "def parse_serial(reactor, port):\n"
+        "    return UDPServerEndpoint(reactor=reactor, port=int(port))\n"
+    )
+    plugins = tmp_path / "twisted" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "my_plugins.py").write_text(drop_in, "utf-8")
+    program = """
+import sys
+sys.path.insert(0, ".")
+from twisted.internet import reactor
+from twistnet import EchoDatagramProtocol, ListeningService, datagram_server_from_string
+print(datagram_server_from_string(None, "serial:7009").port)
+service = ListeningService(reactor, "mine", ["serial:0"], datagram=EchoDatagramProtocol)
+service.startService()
+print(service.ports[0].getHost().host)
+try:
+    datagram_server_from_string(None, "serail:1")
+except ValueError as error:
+    print(error)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, timeout=60, check=False, text=True
+    )
+    assert result.stderr == ""
+    assert result.stdout.splitlines() == [
+        "7009",
+        "127.0.0.1",
+        "'serail:1' begins with no datagram prefix; did you mean serial?",
+    ]
