@@ -66,6 +66,8 @@ def _several(parse: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
     def parse_all(values: Any) -> tuple[T, ...]:
         if values in ([], ()):
             raise ValueError("an empty list says nothing; leave it out for the default")
+        if isinstance(values, Mapping):
+            raise ValueError(f"{values!r} is not a list")
         alone = isinstance(values, str) or not isinstance(values, Iterable)
         return tuple(parse(value) for value in ([values] if alone else values))
 

@@ -118,6 +118,17 @@ def test_silence_is_a_timeout(folder: Path) -> None:
     with server() as (_, port):
         status, _, err = send(folder, "--timeout", "200ms", f"tcp:127.0.0.1:{port}", stdin=b"x")
         assert (status, err) == (1, f"TIMEOUT tcp:127.0.0.1:{port}: no answer within 0.2 s\n")
+    with server() as (listening, port):
+        listening.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for client in waiting:
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        for words in ((f"tcp:127.0.0.1:{port}",), ("127.0.0.1", str(port))):
+            status, _, err = send(folder, "--timeout", "200ms", *words, stdin=b"x")
+            assert (status, err) == (1, f"TIMEOUT {' '.join(words)}: no answer within 0.2 s\n")
+        for client in waiting:
+            client.close()
     with server(socket.SOCK_DGRAM) as (_, port):
         for option in ("--timeout", "--wait"):
             status, _, err = send(folder, option, "200ms", f"udp:127.0.0.1:{port}", stdin=b"x")
@@ -173,6 +184,9 @@ def test_wait_takes_all_replies(folder: Path) -> None:
         (["--wait", "1s", "tcp:localhost:1"], "--wait is for datagrams"),
         ([], "Missing argument"),
         (["ssl:localhost"], "cannot be used"),
+        (["tls:localhost"], "cannot be used: missing 1 required positional argument: 'port'"),
+        (["unix:"], "is not from 1 to 107 octets long"),
+        (["unix:/" + "x" * 120], "is not from 1 to 107 octets long"),
     ],
 )
 def test_wrong_usage_is_exit_status_2(words: list[str], said: str, folder: Path) -> None:
@@ -215,7 +229,7 @@ def test_nobody_reads_the_output(node: Program, folder: Path) -> None:
 
 
 def test_interrupted(folder: Path) -> None:
-    """Ctrl-C is no traceback."""
+    """Ctrl-C is no traceback; nor is SIGTERM."""
     with server() as (listening, port):
         command = ["send", f"tcp:127.0.0.1:{port}"]
         with running(*command, folder=folder, program="twistnet") as program:
@@ -280,6 +294,12 @@ def test_closed_standard_streams(node: Program, folder: Path, index: int, closed
         stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False, cwd=folder,
     )  # fmt: skip
     assert (result.returncode, result.stderr) == (0, b"")
+
+
+def test_an_answer_that_has_nowhere_to_go(node: Program, folder: Path) -> None:
+    command = f"echo x | {BIN}/twistnet send {target(node, 0)} >&-"
+    result = subprocess.run(["sh", "-c", command], capture_output=True, timeout=20, check=False, cwd=folder)
+    assert (result.returncode, result.stderr) == (1, b"FAILED standard output: Bad file descriptor\n")
 
 
 def test_a_path_written_otherwise(node: Program, folder: Path) -> None:

@@ -32,6 +32,12 @@ class Reactor:
     def __init__(self) -> None:
         self.listening: list[tuple[Any, ...]] = []
 
+    def adoptDatagramPort(self, descriptor: int, family: int, *arguments: Any) -> str:
+        with socket.socket(fileno=socket.dup(descriptor)) as adopted:
+            alone = adopted.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            self.listening.append((family, alone, adopted.getsockname()[0], *arguments))
+        return "port"
+
     def listenUDP(self, *arguments: Any) -> str:
         self.listening.append(arguments)
         return "port"
@@ -81,6 +87,14 @@ class ServerTests(SynchronousTestCase):
         port = self.successResultOf(datagram_server_from_string(reactor, "udp:7009").listen(protocol))
         self.assertEqual(port, "port")
         self.assertEqual(reactor.listening, [(7009, protocol, "127.0.0.1", LONGEST + 1)])
+
+    def test_every_ipv6_interface_is_of_ipv6_alone(self) -> None:
+        """So that `udp:` can have the same port: a peer of IPv4 that comes mapped is one that the guard drops."""
+        reactor = Reactor()
+        protocol = DatagramProtocol()
+        endpoint = datagram_server_from_string(reactor, r"udp6:0:interface=\:\:")
+        self.assertEqual(self.successResultOf(endpoint.listen(protocol)), "port")
+        self.assertEqual(reactor.listening, [(socket.AF_INET6, 1, "::", protocol, LONGEST + 1)])
 
     def test_the_prefixes_are_plugins(self) -> None:
         """Found as another package's are."""

@@ -72,6 +72,7 @@ def test_any_free_port_is_no_place() -> None:
         ("unix:/a:mode=888", "'888', is not an octal permission"),
         ("tcp:1:backlog=x", "'x', is not a number of connections"),
         ("tcp:0:interface=::1", "gives interface twice; a colon that is part of a word is written"),
+        ("tcp6:1:interface=127.0.0.1", "the interface, '127.0.0.1', is not an address of IPv6"),
         ("haproxy:unix", "lacks its address"),
         ("haproxy:tcp:99999", "is not a port"),
         ("tcp:1:2:3:4", "too many parts; tcp takes port, interface, backlog"),

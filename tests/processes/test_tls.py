@@ -127,6 +127,11 @@ def test_twistnet_send_over_tls(node: Program, folder: Path) -> None:
         )  # fmt: skip
         assert (result.returncode, result.stderr) == (0, b"")
         assert result.stdout == data
+    silent = subprocess.run(
+        [BIN / "twistnet", "send", f"tls:localhost:{port}"],
+        stdin=subprocess.DEVNULL, capture_output=True, env=environment, timeout=30, check=False, cwd=folder,
+    )  # fmt: skip
+    assert (silent.returncode, silent.stdout, silent.stderr) == (0, b"", b""), "nothing to say is no error"
     result = subprocess.run(
         [BIN / "twistnet", "send", f"tls:localhost:{port}"],
         input=b"x",

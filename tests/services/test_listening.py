@@ -210,6 +210,10 @@ class ListeningTests(LoggedCase):
         with self.assertRaises(ConfigurationError) as caught:
             ListeningService(self.reactor, "dg", ["tcp:1"], datagram=EchoDatagramProtocol)
         self.assertIn("'tcp:1' is for streams, and dg answers datagrams only", str(caught.exception))
+        wrong: tuple[Any, ...] = ([], "tcp:1")
+        for listen in wrong:
+            with self.assertRaises(ConfigurationError):
+                ListeningService(self.reactor, "x", listen, stream=EchoFactory())
 
 
 @pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]

@@ -30,6 +30,21 @@ def test_each_line_is_there_once_however_often_services_restart(tmp_path: Path) 
     assert lines == [words for turn in range(3) for words in (f"line {turn}: 日本語", f"still {turn}")]
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_one_line_elsewhere(tmp_path: Path) -> None:
+    full, good = LogFile("/dev/full"), LogFile(str(tmp_path / "log"))
+    good.start()
+    full.start()
+    for _ in range(5):
+        _log.info("something")
+    full.stop()
+    good.stop()
+    lines = (tmp_path / "log").read_text("utf-8").splitlines()
+    assert [line.endswith("something") for line in lines].count(True) == 5
+    assert [line.endswith("log file /dev/full: No space left on device") for line in lines].count(True) == 1
+    assert len(lines) == 6
+
+
 def test_what_cannot_be_encoded_is_escaped(tmp_path: Path) -> None:
     log = LogFile(str(tmp_path / "log"))
     log.start()

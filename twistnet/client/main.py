@@ -36,7 +36,7 @@ def _fill_closed_descriptors() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)
+            os.open(os.devnull, os.O_RDONLY)  # so that writing to it fails, as it should
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -28,6 +28,7 @@ BROKEN_PIPE = 141
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (error.DNSLookupError, "DNS"),
     (error.ConnectionRefusedError, "REFUSED"),
+    (error.ConnectingCancelledError, "TIMEOUT"),  # nobody but a timeout cancels here
     (error.TimeoutError, "TIMEOUT"),
     (defer.TimeoutError, "TIMEOUT"),
     (error.NoRouteError, "UNREACHABLE"),
@@ -80,6 +81,8 @@ def network_problems(shown: str, timeout: float) -> Iterator[None]:
         if word == "TIMEOUT":
             raise NetworkProblem(word, f"{shown}: no answer within {timeout:g} s") from problem
         text = " ".join(str(problem).split()).rstrip(".") or type(problem).__name__
+        if "Traceback" in text:  # what Twisted says of a UNIX socket whose backlog is full
+            text = "the connection was not accepted"
         raise NetworkProblem(word, f"{shown}: {text}") from problem
 
 
@@ -90,7 +93,7 @@ def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
         command: Takes the reactor; returns the exit status, or raises `NetworkProblem`.
 
     Returns:
-        The exit status; `INTERRUPTED` if the reactor was stopped first.
+        The exit status; 128 and the number of the signal that stopped the reactor first, if one did.
     """
     from twisted.internet import reactor
 
@@ -103,7 +106,10 @@ def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
 
     def interrupted() -> None:
         if not outcomes:
-            outcomes.append(INTERRUPTED)  # before everything is disconnected, which is no news then
+            number = getattr(reactor, "_exitSignal", None)
+            outcomes.append(
+                128 + number if number else INTERRUPTED
+            )  # before all is disconnected, no news then
 
     reactor.addSystemEventTrigger("before", "shutdown", interrupted)
     reactor.callWhenRunning(start)

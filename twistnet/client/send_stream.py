@@ -19,6 +19,7 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
+    IHandshakeListener,
     IPushProducer,
     IReactorTime,
     ISSLTransport,
@@ -90,7 +91,7 @@ class _Producer:
         """The connection says so itself."""
 
 
-@implementer(IHalfCloseableProtocol)
+@implementer(IHalfCloseableProtocol, IHandshakeListener)
 class _StreamExchange(Protocol):
     """The peer's side; it opens standard input and output once there is a connection.
 
@@ -110,6 +111,7 @@ class _StreamExchange(Protocol):
         self._standard: Any = None
         self._output: _Output | None = None
         self._peer_is_full = self._output_is_full = self._all_sent = False
+        self._hands_shaken = False
 
     def connectionMade(self) -> None:
         self._output = _Output()
@@ -150,13 +152,23 @@ class _StreamExchange(Protocol):
         """Standard input has ended: say so to the peer. TLS says it with its own farewell, and reads on."""
         if not self.transport.connected:
             return
-        self.transport.unregisterProducer()
-        if ISSLTransport.providedBy(self.transport):
-            self.transport.loseConnection()
-        else:
-            self.transport.loseWriteConnection()
         self._all_sent = True
         self._watch()
+        if not ISSLTransport.providedBy(self.transport):
+            self.transport.unregisterProducer()
+            self.transport.loseWriteConnection()
+        elif self._hands_shaken:
+            self._say_farewell()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is ready: a farewell before that would be an abort."""
+        self._hands_shaken = True
+        if self._all_sent:
+            self._say_farewell()
+
+    def _say_farewell(self) -> None:
+        self.transport.unregisterProducer()
+        self.transport.loseConnection()
 
     def output_ended(self) -> None:
         """Nobody reads standard output any more: there is nothing left to do."""

@@ -5,6 +5,7 @@ The rule of this module: what cannot be used is a `ValueError` that says what wo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -15,6 +16,7 @@ from twisted.plugin import getPlugins
 
 from ..endpoints.datagram_client import DatagramTarget, parse_datagram_target
 from ..endpoints.descriptions import split_description
+from ..endpoints.unix_paths import check_length
 from ..units import did_you_mean
 
 __all__ = ["datagram_target", "stream_target"]
@@ -53,10 +55,13 @@ def stream_target(reactor: Any, words: Sequence[str]) -> Any:
         raise ValueError(f"{words[0]!r} needs pyOpenSSL: pip install 'twistnet[tls]'")
     if prefix == "tcp":
         _host_and_port(words[0], arguments, keywords)
+    if prefix == "unix":
+        check_length((arguments or [keywords.get("path", "")])[0])
     try:
         return clientFromString(reactor, words[0])
     except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
-        raise ValueError(f"{words[0]!r} cannot be used: {str(error) or type(error).__name__}") from error
+        reason = re.sub(r"^\S+\(\) ", "", str(error)) or type(error).__name__
+        raise ValueError(f"{words[0]!r} cannot be used: {reason}") from error
 
 
 def _host_and_port(text: str, arguments: Sequence[str], keywords: dict[str, str]) -> tuple[str, int]:

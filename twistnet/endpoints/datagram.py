@@ -21,7 +21,11 @@ from zope.interface import implementer
 
 from ..units import did_you_mean, parse_flag, parse_size
 from .descriptions import Description
-from .interfaces import IDatagramServerEndpoint, IDatagramServerEndpointStringParser
+from .interfaces import (
+    DatagramServerEndpoint,
+    IDatagramServerEndpoint,
+    IDatagramServerEndpointStringParser,
+)
 from .unix_paths import OwnPath, clear_dead_socket
 
 __all__ = [
@@ -178,8 +182,6 @@ def parse_udp6(
     reactor: Any, port: str, interface: str = "::1", *args: str, **kwargs: str
 ) -> UDPServerEndpoint:
     """`udp6:7009:interface=\\:\\:`."""
-    if _numeric(interface).version != 6:
-        raise ValueError(f"interface {interface!r} is not an address of IPv6")
     return parse_udp(reactor, port, interface, *args, **kwargs)
 
 
@@ -239,7 +241,7 @@ def datagram_prefixes() -> dict[str, Any]:
     return {parser.prefix: parser for parser in getPlugins(IDatagramServerEndpointStringParser)}
 
 
-def datagram_server_from_string(reactor: Any, description: str) -> IDatagramServerEndpoint:
+def datagram_server_from_string(reactor: Any, description: str) -> DatagramServerEndpoint:
     """A datagram endpoint from a string: the counterpart of `twisted.internet.endpoints.serverFromString`.
 
     Args:
@@ -261,4 +263,4 @@ def datagram_server_from_string(reactor: Any, description: str) -> IDatagramServ
         endpoint = parsers[parsed.prefix].parse_datagram_server(reactor, *parsed.arguments, **parsed.keywords)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{description!r}: {error}") from error
-    return cast("IDatagramServerEndpoint", endpoint)
+    return cast("DatagramServerEndpoint", endpoint)

@@ -146,6 +146,12 @@ class Description:
             )
         if known[0] not in self.values:
             raise ValueError(f"{text!r} lacks its {known[0]}")
+        self._check_values(text)
+
+    def _check_values(self, text: str) -> None:
+        interface = self.values.get("interface", ":")
+        if self.leaf in _LOOPBACK and ":" not in interface:
+            raise ValueError(f"{text!r}: the interface, {interface!r}, is not an address of IPv6")
         for name, value in self.values.items():
             pattern, right = _PATTERNS.get(name, _ANYTHING)
             if not pattern.fullmatch(value):

@@ -6,7 +6,7 @@ The rule of this module: it mirrors Twisted's interfaces for streams (`IStreamSe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from zope.interface import Attribute, Interface
 
@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from twisted.internet.interfaces import IListeningPort
     from twisted.internet.protocol import DatagramProtocol
 
-__all__ = ["IDatagramServerEndpoint", "IDatagramServerEndpointStringParser"]
+__all__ = ["DatagramServerEndpoint", "IDatagramServerEndpoint", "IDatagramServerEndpointStringParser"]
 
 # zope.interface describes methods without `self`, which the type checker takes from its plugin.
+
+
+class DatagramServerEndpoint(Protocol):
+    """`IDatagramServerEndpoint`, as type checkers see it without a plugin for zope.interface."""
+
+    def listen(self, protocol: DatagramProtocol) -> Deferred[IListeningPort]:
+        """See `IDatagramServerEndpoint.listen`."""
 
 
 class IDatagramServerEndpoint(Interface):

@@ -13,7 +13,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OwnPath", "clear_dead_socket", "give_up_path"]
+__all__ = ["OwnPath", "check_length", "clear_dead_socket", "give_up_path"]
+
+
+LONGEST = 107
+"""Octets of a UNIX socket's path, but for the last, which is 0 (unix(7))."""
+
+
+def check_length(path: str) -> None:
+    """Refuse what no socket can be bound to.
+
+    Raises:
+        ValueError: The path is empty, or too long.
+    """
+    if not 0 < len(os.fsencode(path)) <= LONGEST:
+        raise ValueError(f"the path {path!r} is not from 1 to {LONGEST} octets long")
 
 
 def clear_dead_socket(path: str) -> None:

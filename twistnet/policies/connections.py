@@ -20,7 +20,7 @@ from twisted.internet.interfaces import (
     IProtocolNegotiationFactory,
     IReactorTime,
 )
-from twisted.internet.protocol import connectionDone
+from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import alsoProvides, directlyProvides, implementer
 
@@ -156,7 +156,11 @@ class WatchedFactory:
     noisy = False
 
     def __init__(
-        self, inner: IProtocolFactory, observers: Sequence[ConnectionObserver], clock: IReactorTime, name: str
+        self,
+        inner: Factory | IProtocolFactory,
+        observers: Sequence[ConnectionObserver],
+        clock: IReactorTime,
+        name: str,
     ) -> None:
         self.inner: Any = inner
         self._observers = observers

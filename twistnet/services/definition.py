@@ -12,7 +12,7 @@ from typing import Any
 
 import attrs
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.plugin import getPlugins
 
 from ..config import ConnectionConfig, DatagramConfig, ListenerConfig
@@ -54,7 +54,7 @@ class ServiceDefinition:
     description: str
     listen: tuple[str, ...]
     options: type = NoOptions
-    stream: Callable[[Any, IReactorTime], IProtocolFactory] | None = None
+    stream: Callable[[Any, IReactorTime], Factory | IProtocolFactory] | None = None
     datagram: Callable[[Any], DatagramProtocol] | None = None
     detail: Callable[[Any], str] = lambda options: ""
 

@@ -23,7 +23,7 @@ from twisted.python.failure import Failure
 from ..config import ConnectionConfig, DatagramConfig
 from ..endpoints.datagram import datagram_prefixes, datagram_server_from_string
 from ..endpoints.descriptions import Description
-from ..endpoints.unix_paths import clear_dead_socket
+from ..endpoints.unix_paths import check_length, clear_dead_socket
 from ..errors import ListeningError
 from ..units import did_you_mean
 
@@ -83,6 +83,8 @@ def parse_listener(
         ValueError: It is no endpoint string; the message says what would be right.
     """
     description = Description.parse(text).on_loopback()
+    if description.leaf in {"unix", "unix-datagram"}:
+        check_length(description.values["address"])
     if description.prefix in datagram_prefixes():
         description = description.with_default("max_datagram", str(datagrams.max_datagram))
         if connections.reuse_port:

@@ -15,7 +15,7 @@ from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -51,7 +51,7 @@ class ListeningService(Service):
         ports: The listening ports.
 
     Raises:
-        ConfigurationError: A string that is no endpoint, or is one of a kind that the service does not answer.
+        ConfigurationError: No string, a string that is no endpoint, or one of a kind that is not answered.
     """
 
     def __init__(
@@ -60,12 +60,14 @@ class ListeningService(Service):
         name: str,
         listen: Sequence[str],
         *,
-        stream: IProtocolFactory | None = None,
+        stream: Factory | IProtocolFactory | None = None,
         datagram: Callable[[], DatagramProtocol] | None = None,
         connections: ConnectionConfig | None = None,
         datagrams: DatagramConfig | None = None,
         detail: str = "",
     ) -> None:
+        if not listen or isinstance(listen, str):
+            raise ConfigurationError(f"{listen!r} is not a list of endpoint strings", ("listen",))
         self.name = name
         self.open = OpenConnections()
         self.ports: list[IListeningPort] = []

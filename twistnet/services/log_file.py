@@ -7,6 +7,7 @@ however often they are started again.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -14,15 +15,20 @@ from attrs import define, field
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
+    LogEvent,
+    Logger,
     LogLevel,
     LogLevelFilterPredicate,
     globalLogPublisher,
     textFileLogObserver,
 )
+from zope.interface import implementer
 
 from ..errors import ConfigurationError
 
 __all__ = ["LogFile"]
+
+_log = Logger("twistnet")
 
 
 @define(eq=False)
@@ -32,6 +38,30 @@ class _Writer:
     file: TextIOWrapper
     observer: ILogObserver
     users: int = 0
+
+
+@implementer(ILogObserver)
+class _Careful:
+    """Writes events to a file; if that fails, as on a full disk, it says so once, elsewhere, until it works again."""
+
+    def __init__(self, path: str, file: TextIOWrapper) -> None:
+        self._path = path
+        self._write = textFileLogObserver(file)
+        self._failing = False
+
+    def __call__(self, event: LogEvent) -> None:
+        if event.get("twistnet_log_file") == self._path:
+            return
+        try:
+            self._write(event)
+            self._failing = False
+        except OSError as error:
+            if not self._failing:
+                self._failing = True
+                _log.error(
+                    "log file {path}: {reason}",
+                    path=self._path, reason=error.strerror, twistnet_log_file=self._path,
+                )  # fmt: skip
 
 
 _writers: dict[str, _Writer] = {}
@@ -72,7 +102,8 @@ class LogFile:
         writer.users -= 1
         if not writer.users:
             globalLogPublisher.removeObserver(_writers.pop(key).observer)
-            writer.file.close()
+            with suppress(OSError):  # what could not be written before cannot be now
+                writer.file.close()
 
     def _writer(self) -> _Writer:
         try:
@@ -81,4 +112,4 @@ class LogFile:
             reason = getattr(error, "strerror", None) or error
             raise ConfigurationError(f"{self.path!r} cannot be written: {reason}", ("log_file",)) from error
         predicate = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
-        return _Writer(file, FilteringLogObserver(textFileLogObserver(file), [predicate]))
+        return _Writer(file, FilteringLogObserver(_Careful(self.path, file), [predicate]))

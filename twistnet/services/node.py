@@ -103,6 +103,8 @@ def make_node(
 
 def _service(name: str, table: Mapping[str, Any], defaults: Mapping[str, Any]) -> ServiceConfig:
     try:
+        if not name:
+            raise ConfigurationError("a service needs a name")
         if not isinstance(table, Mapping):
             raise ConfigurationError(f"{table!r} is not a table of settings")
         own = dict(table)
