@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address
+from twisted.internet.error import InvalidAddressError, MessageLengthError
 from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 
@@ -100,6 +101,12 @@ class GuardedTests(LoggedCase):
         assert protocol.guard is not None
         self.assertEqual(protocol.guard.counters["not sent: Network is unreachable"], 1)
         self.assertEqual(len(self.lines), 1)
+        for number in range(100):
+            self.port.error = InvalidAddressError(f"nonsense{number}", "not an address")
+            protocol.datagramReceived(b"x%d" % number, CLIENT)
+        self.port.error = MessageLengthError("too long")
+        protocol.datagramReceived(b"y", CLIENT)
+        self.assertEqual(len([reason for reason in protocol.guard.counters if "not sent" in reason]), 3)
 
     def test_fits_any_datagram_protocol(self) -> None:
         """One that answers twice, later, and somebody else."""

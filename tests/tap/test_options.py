@@ -109,6 +109,8 @@ def test_order_counts_in_a_node() -> None:
             "twistnet-datagram: --transform: 'rot13' is none of echo, upper",
         ),
         ("twistnet", "--service ech", "twistnet: --service: there is no service 'ech'; did you mean echo?"),
+        ("twistnet-echo", "--log-file=", "twistnet-echo: --log-file: is empty"),
+        ("twistnet", "--log-file=", "twistnet: --log-file: is empty"),
         ("twistnet", "--listen tcp:0", "twistnet: --listen belongs after the --service that it is for"),
         ("twistnet", "--config a --access-log", "twistnet: --config: goes with no other option"),
         ("twistnet", "--config none.toml", "twistnet: none.toml: cannot be read: No such file or directory"),

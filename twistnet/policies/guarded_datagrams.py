@@ -87,7 +87,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
     def not_sent(self, addr: Any, why: Exception) -> None:
         """A datagram of the protocol inside could not be sent."""
         assert self.guard is not None
-        reason = f"not sent: {getattr(why, 'strerror', None) or why}"
+        reason = f"not sent: {_why(why)}"
         self.guard.counters[reason] += 1
         self._tell(self._clock.seconds(), reason, addr)
 
@@ -147,6 +147,13 @@ class _GuardedTransport:
 
     def getBroadcastAllowed(self) -> bool:
         return bool(self._transport.getBroadcastAllowed())
+
+
+def _why(problem: Exception) -> str:
+    """A reason that names no peer: reasons are counted, and there must not be one a peer."""
+    if isinstance(problem, MessageLengthError):
+        return "longer than the kernel takes"
+    return getattr(problem, "strerror", None) or "to an address that this socket cannot reach"
 
 
 def _local(transport: Any) -> Source:

@@ -91,6 +91,8 @@ def make_node(
     Raises:
         ConfigurationError: With the path to the key that is wrong.
     """
+    if log_file == "":
+        raise ConfigurationError("is empty", ("log_file",))
     defaults = dict(defaults or {})
     try:
         build(Defaults, defaults)
