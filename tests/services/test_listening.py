@@ -236,6 +236,30 @@ async def test_a_stop_accepts_what_the_kernel_has_accepted() -> None:
     await stopped.addTimeout(20, reactor)
 
 
+@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
+async def test_a_restart_within_one_turn_has_its_port_again() -> None:
+    """However often, and without waiting for the stops."""
+    from twisted.internet import reactor
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listen = [f"tcp:{port}", f"udp:{port}"]
+    service = ListeningService(reactor, "echo", listen, stream=EchoFactory(), datagram=EchoDatagramProtocol)
+    service.startService()
+    stops = []
+    for _ in range(3):
+        stops.append(service.stopService())
+        service.startService()
+    for stop in stops:
+        await stop.addTimeout(10, reactor)
+    assert sorted(type(p.getHost()).__name__ for p in service.ports) == ["IPv4Address", "IPv4Address"]
+    client = await _connect(reactor, service.ports[0])
+    assert client.transport is not None
+    client.transport.loseConnection()
+    await service.stopService().addTimeout(10, reactor)
+    assert service.ports == []
+
+
 async def _connect(reactor: Any, port: Any) -> Protocol:
     protocol = Protocol()
     endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)

@@ -13,7 +13,7 @@ from typing import Any
 from attrs import evolve
 from twisted.application.service import Service
 from twisted.internet.address import UNIXAddress
-from twisted.internet.defer import Deferred, DeferredList, maybeDeferred
+from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.logger import Logger
@@ -79,6 +79,8 @@ class ListeningService(Service):
         self._datagrams = datagrams or DatagramConfig()
         self._title = f"{name} ({detail})" if detail else name
         self._opening: list[Deferred[Any]] = []
+        self._closing = 0
+        self._waiting: list[Deferred[Any]] = []
         self._draining: list[OpenConnections] = []
         self._started = False
         self._patient = True
@@ -86,6 +88,9 @@ class ListeningService(Service):
 
     def privilegedStartService(self) -> None:
         """Open the listeners, while the process may still open any port.
+
+        Right after a stop the ports are still closing; then they are opened as soon as they are closed, and what
+        goes wrong is logged.
 
         Raises:
             ListeningError: One of them would not open; then none is.
@@ -150,7 +155,8 @@ class ListeningService(Service):
             elif self._started:
                 _log.error("{error}", error=error)
 
-        opening = maybeDeferred(listener.listen, self._answerer(listener))
+        opening = self._when_closed()
+        opening.addCallback(lambda _: listener.listen(self._answerer(listener)))
         self._opening.append(opening)
         opening.addBoth(self._no_longer_opening, opening)
         opening.addCallback(self._opened, listener)
@@ -159,6 +165,14 @@ class ListeningService(Service):
         if at_once:
             self.give_up()
             raise at_once[0]
+
+    def _when_closed(self) -> Deferred[Any]:
+        """Fires once the ports of the last stop are closed, which takes a turn of the reactor: until then they are taken."""
+        if not self._closing:
+            return succeed(None)
+        waiting: Deferred[Any] = Deferred(self._waiting.remove)
+        self._waiting.append(waiting)
+        return waiting
 
     def _no_longer_opening(self, result: Any, opening: Deferred[Any]) -> Any:
         self._opening = [other for other in self._opening if other is not opening]
@@ -190,9 +204,13 @@ class ListeningService(Service):
     async def _stop(self, connections: OpenConnections) -> None:
         for port in self.ports:
             _accept_waiting(port, connections, self._connections.backlog)
+        self._closing += 1
         for closed, failure in await DeferredList(self._close_listeners(), consumeErrors=True):
             if not closed:
                 _log.failure("{service}: a listener would not close", failure=failure, service=self.name)
+        self._closing -= 1
+        while self._waiting and not self._closing:
+            self._waiting.pop(0).callback(None)
         await self._drain(connections)
 
     async def _drain(self, connections: OpenConnections) -> None:
