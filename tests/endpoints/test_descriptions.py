@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IStreamServerEndpoint
 from twisted.internet.testing import MemoryReactorClock
 
 from twistnet.endpoints.descriptions import Description, split_description
@@ -108,4 +109,5 @@ def test_whatever_is_written_is_read_or_refused(text: str) -> None:
 
 @given(st.sampled_from(["tcp:7007", "tcp:7007:interface=127.0.0.1", r"unix:/a\:b", "tcp:port=1:backlog=9"]))
 def test_twisted_reads_what_we_write(text: str) -> None:
-    serverFromString(MemoryReactorClock(), str(Description.parse(text).on_loopback()))
+    endpoint = serverFromString(MemoryReactorClock(), str(Description.parse(text).on_loopback()))
+    assert IStreamServerEndpoint.providedBy(endpoint)

@@ -136,7 +136,7 @@ def test_a_payload_that_keeps_coming_back_is_a_loop() -> None:
 def test_several_payloads_in_flight_are_a_loop_too() -> None:
     tested = guard(packet_rate=1e6, packet_burst=10**6, total_packet_rate=1e6)
     payloads = [b"%d" % n for n in range(20)]
-    verdicts = [v for _ in range(80) for p in payloads for v in bounce(tested, p, 0.0, 1)]
+    verdicts = [v for _ in range(200) for p in payloads for v in bounce(tested, p, 0.0, 1)]
     assert Drop.LOOP in verdicts
 
 
