@@ -40,7 +40,7 @@ _NOBODY = tuple(
 )
 NFS = 2049
 RESERVED = 1024
-RETURNS, LEAK = 3000, 100.0
+RETURNS, LEAK = 2000, 100.0
 """A peer may send back so many payloads that it was sent itself, and so many a second beyond that: a fast loop."""
 
 RUN, PROMPT = 5000, 0.5
