@@ -14,7 +14,16 @@ from typing import Any, TypeAlias, TypeVar
 from attrs import Attribute, Converter, field, fields, frozen
 
 from .errors import ConfigurationError
-from .units import did_you_mean, parse_duration, parse_flag, parse_rate, parse_size, parse_whole
+from .units import (
+    LONGEST_DATAGRAM,
+    did_you_mean,
+    parse_datagram_size,
+    parse_duration,
+    parse_flag,
+    parse_rate,
+    parse_size,
+    parse_whole,
+)
 
 __all__ = [
     "ConnectionConfig",
@@ -219,10 +228,7 @@ class DatagramConfig:
 
     guard: bool = setting(True, SWITCH, "drop what reflects, loops or floods", group="Datagrams")
     max_datagram: int = setting(
-        65507,
-        Kind(lambda value: _at_most(65535, parse_size(value)), "SIZE"),
-        "drop what is longer",
-        group="Datagrams",
+        LONGEST_DATAGRAM, Kind(parse_datagram_size, "SIZE"), "drop what is longer", group="Datagrams"
     )
     packet_rate: float = setting(
         1000.0, RATE, "datagrams a second answered to one source (IPv6: one /64)", group="Datagrams"
@@ -231,12 +237,6 @@ class DatagramConfig:
     total_packet_rate: float = setting(
         20_000.0, RATE, "datagrams a second answered to all sources", group="Datagrams"
     )
-
-
-def _at_most(limit: int, value: int) -> int:
-    if value > limit:
-        raise ValueError(f"{value} is more than the {limit} octets a datagram can have")
-    return value
 
 
 @frozen(kw_only=True, slots=False)

@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "LONGEST_DATAGRAM",
     "did_you_mean",
     "one_line",
+    "parse_datagram_size",
     "parse_duration",
     "parse_flag",
     "parse_rate",
@@ -71,6 +73,25 @@ def parse_size(value: object) -> int:
     if octets != int(octets):
         raise ValueError(f"{_shown(value)} is not {expected}")
     return int(octets)
+
+
+LONGEST_DATAGRAM = 65507
+"""Octets that a UDP datagram over IPv4 can carry: 65,535 less 20 of IP and 8 of UDP (RFC 768, RFC 791)."""
+
+_LENGTH_FIELD = 65535
+"""Octets that the length field of UDP can say (RFC 768); also the most that is read at once from a UNIX socket."""
+
+
+def parse_datagram_size(value: object) -> int:
+    """Octets of a datagram, from 1 to 65,535, written as for `parse_size`.
+
+    Raises:
+        ValueError: No size, or one that no datagram has.
+    """
+    octets = parse_size(value)
+    if not 0 < octets <= _LENGTH_FIELD:
+        raise ValueError(f"{_shown(value)} is not a datagram's size (1 to {_LENGTH_FIELD} octets)")
+    return octets
 
 
 def parse_rate(value: object) -> float:

@@ -19,12 +19,6 @@ from twistnet.client.main import main
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the node's own."""
-    return tmp_path_factory.mktemp("node")
-
-
-@pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[Program]:
     """Upper, wherever it can be."""
     kinds = ["tcp:0", "tcp6:0", "unix:s.sock", "udp:0", "udp6:0", "unix-datagram:d.sock"]

@@ -21,9 +21,10 @@ from twistnet import (
     UNIXDatagramServerEndpoint,
     datagram_server_from_string,
 )
-from twistnet.endpoints.datagram import LONGEST, datagram_prefixes
+from twistnet.endpoints.datagram import datagram_prefixes
 from twistnet.endpoints.datagram_client import UDPTarget, UNIXDatagramTarget, parse_datagram_target
 from twistnet.endpoints.unix_paths import clear_dead_socket
+from twistnet.units import LONGEST_DATAGRAM
 
 
 class Reactor:
@@ -86,7 +87,7 @@ class ServerTests(SynchronousTestCase):
         protocol = DatagramProtocol()
         port = self.successResultOf(datagram_server_from_string(reactor, "udp:7009").listen(protocol))
         self.assertEqual(port, "port")
-        self.assertEqual(reactor.listening, [(7009, protocol, "127.0.0.1", LONGEST + 1)])
+        self.assertEqual(reactor.listening, [(7009, protocol, "127.0.0.1", LONGEST_DATAGRAM + 1)])
 
     def test_every_ipv6_interface_is_of_ipv6_alone(self) -> None:
         """So that `udp:` can have the same port: a peer of IPv4 that comes mapped is one that the guard drops."""
@@ -94,7 +95,7 @@ class ServerTests(SynchronousTestCase):
         protocol = DatagramProtocol()
         endpoint = datagram_server_from_string(reactor, r"udp6:0:interface=\:\:")
         self.assertEqual(self.successResultOf(endpoint.listen(protocol)), "port")
-        self.assertEqual(reactor.listening, [(socket.AF_INET6, 1, "::", protocol, LONGEST + 1)])
+        self.assertEqual(reactor.listening, [(socket.AF_INET6, 1, "::", protocol, LONGEST_DATAGRAM + 1)])
 
     def test_the_prefixes_are_plugins(self) -> None:
         """Found as another package's are."""

@@ -15,12 +15,6 @@ from tests.running import BIN, Program, connect, finished, running, until_served
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the node's own."""
-    return tmp_path_factory.mktemp("node")
-
-
-@pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[Program]:
     """Upper over UDP, UDP over IPv6 and a path; echo over UDP."""
     listen = "--service datagram --listen udp:0 --listen udp6:0 --listen unix-datagram:d.sock --service echo --listen udp:0"

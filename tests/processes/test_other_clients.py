@@ -15,12 +15,6 @@ from tests.running import PATIENCE, Program, running
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the node's own."""
-    return tmp_path_factory.mktemp("node")
-
-
-@pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[Program]:
     """Upper over tcp, unix, udp and unix datagrams."""
     listen = "--listen tcp:0 --listen unix:s.sock --listen udp:0 --listen unix-datagram:d.sock"

@@ -17,12 +17,6 @@ RESET = struct.pack("ii", 1, 0)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of the node's own."""
-    return tmp_path_factory.mktemp("node")
-
-
-@pytest.fixture(scope="module")
 def node(folder: Path) -> Iterator[Program]:
     """A node with everything that the tests of this module need."""
     listen = (

@@ -12,7 +12,7 @@ from twisted.internet.testing import MemoryReactorClock
 
 from twistnet import ConfigurationError, NodeService, ServiceDefinition, make_node, node_from_file
 from twistnet.services.definition import find_service, installed_services
-from twistnet.services.node import default_node
+from twistnet.tap.node_options import NodeOptions
 
 
 def problem_with(text: str | bytes, tmp_path: Path) -> str:
@@ -101,7 +101,10 @@ def test_a_service_has_its_own_settings_and_the_defaults(tmp_path: Path) -> None
 
 
 def test_the_default_node() -> None:
-    assert [(s.name, s.listen) for s in default_node().services] == [
+    options = NodeOptions()
+    options.parseOptions([])
+    assert options.node is not None
+    assert [(s.name, s.listen) for s in options.node.services] == [
         ("echo", ("tcp:7007",)),
         ("upper", ("tcp:7008",)),
         ("datagram", ("udp:7009",)),

@@ -44,8 +44,8 @@ def _fill_closed_descriptors() -> None:
 def main() -> None:
     """Talk to network services. Data goes to standard output, everything else to standard error.
 
-    Exit status: 0 done, 1 the network would not have it (REFUSED, TIMEOUT, DNS, RESET, UNREACHABLE or TLS comes
-    first on standard error), 2 wrong usage.
+    Exit status: 0 done, 1 the network would not have it (REFUSED, TIMEOUT, DNS, RESET, UNREACHABLE, TLS or
+    FAILED comes first on standard error), 2 wrong usage.
     """
     _fill_closed_descriptors()
 

@@ -107,9 +107,8 @@ def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
     def interrupted() -> None:
         if not outcomes:
             number = getattr(reactor, "_exitSignal", None)
-            outcomes.append(
-                128 + number if number else INTERRUPTED
-            )  # before all is disconnected, no news then
+            # Before everything is disconnected: that is no news then.
+            outcomes.append(128 + number if number else INTERRUPTED)
 
     reactor.addSystemEventTrigger("before", "shutdown", interrupted)
     reactor.callWhenRunning(start)

@@ -14,8 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import MessageLengthError
 from twisted.internet.task import deferLater
 
-from ..endpoints.datagram import LONGEST
 from ..endpoints.datagram_client import DatagramTarget
+from ..units import LONGEST_DATAGRAM
 from .outcome import BROKEN_PIPE, NetworkProblem, network_problems
 
 __all__ = ["exchange_datagrams", "read_datagram"]
@@ -28,9 +28,11 @@ def read_datagram() -> bytes:
         ValueError: It is too long for one.
     """
     with open(0, "rb", closefd=False) as standard_input:
-        datagram = standard_input.read(LONGEST + 1)
-    if len(datagram) > LONGEST:
-        raise ValueError(f"standard input is longer than the {LONGEST} octets that a datagram can carry")
+        datagram = standard_input.read(LONGEST_DATAGRAM + 1)
+    if len(datagram) > LONGEST_DATAGRAM:
+        raise ValueError(
+            f"standard input is longer than the {LONGEST_DATAGRAM} octets that a datagram can carry"
+        )
     return datagram
 
 

@@ -15,17 +15,11 @@ from twisted.internet.interfaces import IStreamClientEndpointStringParserWithRea
 from twisted.plugin import getPlugins
 
 from ..endpoints.datagram_client import DatagramTarget, parse_datagram_target
-from ..endpoints.descriptions import split_description
+from ..endpoints.descriptions import parse_peer, split_description
 from ..endpoints.unix_paths import check_length
 from ..units import did_you_mean
 
 __all__ = ["datagram_target", "stream_target"]
-
-
-def _port(text: str) -> int:
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise ValueError(f"{text!r} is not a port (1 to 65535)")
-    return int(text)
 
 
 def datagram_target(words: Sequence[str]) -> DatagramTarget | None:
@@ -40,12 +34,10 @@ def stream_target(reactor: Any, words: Sequence[str]) -> Any:
         ValueError: They stand for none.
     """
     if len(words) == 2:
-        _check_name(words[0])
-        return HostnameEndpoint(reactor, words[0], _port(words[1]))
+        return HostnameEndpoint(reactor, *parse_peer(words[0], words[1]))
     (prefix, *arguments), keywords = split_description(words[0])
     if prefix == "tcp6":
-        host, port = _host_and_port(words[0], arguments, keywords)
-        return TCP6ClientEndpoint(reactor, host, port)
+        return TCP6ClientEndpoint(reactor, *_host_and_port(words[0], arguments, keywords))
     parsers = {parser.prefix for parser in getPlugins(IStreamClientEndpointStringParserWithReactor)}
     known = {"tcp", "unix", "ssl", *parsers}
     if prefix not in known:
@@ -68,12 +60,4 @@ def _host_and_port(text: str, arguments: Sequence[str], keywords: dict[str, str]
     values = dict(zip(("host", "port"), arguments, strict=False)) | keywords
     if not values.get("host") or "port" not in values:
         raise ValueError(f"{text!r} is not tcp:HOST:PORT")
-    _check_name(values["host"])
-    return values["host"], _port(values["port"])
-
-
-def _check_name(host: str) -> None:
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        raise ValueError(f"{host!r} is not a host name") from None
+    return parse_peer(values["host"], values["port"])

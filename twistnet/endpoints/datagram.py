@@ -19,7 +19,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.plugin import getPlugins
 from zope.interface import implementer
 
-from ..units import did_you_mean, parse_flag, parse_size
+from ..units import LONGEST_DATAGRAM, did_you_mean, parse_datagram_size, parse_flag
 from .descriptions import Description
 from .interfaces import (
     DatagramServerEndpoint,
@@ -35,9 +35,6 @@ __all__ = [
     "datagram_prefixes",
     "datagram_server_from_string",
 ]
-
-LONGEST = 65507
-"""Octets that a UDP datagram over IPv4 can carry: 65,535 less 20 of IP and 8 of UDP (RFC 768, RFC 791)."""
 
 
 @implementer(IDatagramServerEndpoint)
@@ -58,7 +55,7 @@ class UDPServerEndpoint:
     port: int
     interface: str = "127.0.0.1"
     reuse_port: bool = False
-    max_datagram: int = LONGEST
+    max_datagram: int = LONGEST_DATAGRAM
 
     def listen(self, protocol: DatagramProtocol) -> Deferred[IListeningPort]:
         """See `IDatagramServerEndpoint.listen`."""
@@ -99,7 +96,7 @@ class UNIXDatagramServerEndpoint:
     reactor: Any
     address: str
     mode: int = 0o666
-    max_datagram: int = LONGEST
+    max_datagram: int = LONGEST_DATAGRAM
 
     def listen(self, protocol: DatagramProtocol) -> Deferred[IListeningPort]:
         """See `IDatagramServerEndpoint.listen`."""
@@ -145,7 +142,7 @@ class SystemdDatagramServerEndpoint:
     reactor: Any
     descriptor: int
     family: int
-    max_datagram: int = LONGEST
+    max_datagram: int = LONGEST_DATAGRAM
 
     def listen(self, protocol: DatagramProtocol) -> Deferred[IListeningPort]:
         """See `IDatagramServerEndpoint.listen`."""
@@ -156,16 +153,12 @@ class SystemdDatagramServerEndpoint:
         return self.reactor.adoptDatagramPort(self.descriptor, self.family, protocol, self.max_datagram + 1)
 
 
-MOST = 65535
-"""Octets that the length field of UDP can say (RFC 768); also the most that is read at once from a UNIX socket."""
-
-
 def parse_udp(
     reactor: Any,
     port: str,
     interface: str = "127.0.0.1",
     reuse_port: str = "off",
-    max_datagram: str = str(LONGEST),
+    max_datagram: str = str(LONGEST_DATAGRAM),
 ) -> UDPServerEndpoint:
     """`udp:7009:interface=192.0.2.1:reuse_port=on:max_datagram=9000`."""
     _numeric(interface)
@@ -174,7 +167,7 @@ def parse_udp(
         port=int(port),
         interface=interface,
         reuse_port=parse_flag(reuse_port),
-        max_datagram=_parse_length(max_datagram),
+        max_datagram=parse_datagram_size(max_datagram),
     )
 
 
@@ -186,16 +179,16 @@ def parse_udp6(
 
 
 def parse_unix_datagram(
-    reactor: Any, address: str, mode: str = "666", max_datagram: str = str(LONGEST)
+    reactor: Any, address: str, mode: str = "666", max_datagram: str = str(LONGEST_DATAGRAM)
 ) -> UNIXDatagramServerEndpoint:
     """`unix-datagram:/run/echo.sock:mode=660`."""
     return UNIXDatagramServerEndpoint(
-        reactor=reactor, address=address, mode=int(mode, 8), max_datagram=_parse_length(max_datagram)
+        reactor=reactor, address=address, mode=int(mode, 8), max_datagram=parse_datagram_size(max_datagram)
     )
 
 
 def parse_systemd_datagram(
-    reactor: Any, domain: str, index: str = "", name: str = "", max_datagram: str = str(LONGEST)
+    reactor: Any, domain: str, index: str = "", name: str = "", max_datagram: str = str(LONGEST_DATAGRAM)
 ) -> SystemdDatagramServerEndpoint:
     """`systemd-datagram:domain=INET:name=echo`, or `:index=0`."""
     families = {"INET": socket.AF_INET, "INET6": socket.AF_INET6}
@@ -205,7 +198,7 @@ def parse_systemd_datagram(
         reactor=reactor,
         descriptor=_inherited(index, name),
         family=families[domain],
-        max_datagram=_parse_length(max_datagram),
+        max_datagram=parse_datagram_size(max_datagram),
     )
 
 
@@ -214,13 +207,6 @@ def _numeric(interface: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
         return ipaddress.ip_address(interface)
     except ValueError:
         raise ValueError(f"interface {interface!r} is not a numeric address") from None
-
-
-def _parse_length(text: str) -> int:
-    length = parse_size(text)
-    if not 0 < length <= MOST:
-        raise ValueError(f"max_datagram {text!r} is not from 1 to {MOST}")
-    return length
 
 
 def _inherited(index: str, name: str) -> int:

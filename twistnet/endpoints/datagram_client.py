@@ -20,11 +20,12 @@ from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
 
 from ..units import did_you_mean
-from .descriptions import split_description
+from .descriptions import parse_peer, split_description
 
 __all__ = ["DatagramPeer", "DatagramTarget", "UDPTarget", "UNIXDatagramTarget", "parse_datagram_target"]
 
-LONGEST = 65536
+BUFFER = 65536
+"""Octets that are read at once: more than any datagram has."""
 
 
 class DatagramPeer(DatagramProtocol):
@@ -104,7 +105,7 @@ class UDPTarget:
         """
         host = await _resolve(reactor, self.host, self.families)
         peer = DatagramPeer()
-        reactor.listenUDP(0, peer, "::" if isIPv6Address(host) else "", LONGEST)
+        reactor.listenUDP(0, peer, "::" if isIPv6Address(host) else "", BUFFER)
         try:
             peer.transport.connect(host, self.port)
         except OSError:
@@ -134,7 +135,7 @@ class UNIXDatagramTarget:
         peer = DatagramPeer()
         peer._folder = tempfile.mkdtemp(prefix="twistnet-")
         peer._target = self.address
-        reactor.listenUNIXDatagram(f"{peer._folder}/client", peer, LONGEST, 0o666)
+        reactor.listenUNIXDatagram(f"{peer._folder}/client", peer, BUFFER, 0o666)
         Path(peer._folder).chmod(0o711)  # the service may run as somebody else, and has to reach the path
         return peer
 
@@ -195,11 +196,9 @@ def parse_datagram_target(description: str) -> DatagramTarget | None:
         raise ValueError(f"{description!r} is not {prefix}:{':'.join(name.upper() for name in names)}")
     if prefix == "unix-datagram":
         return UNIXDatagramTarget(values["path"])
-    if not values["port"].isdecimal() or not 0 < int(values["port"]) < 65536:
-        raise ValueError(f"{description!r}: {values['port']!r} is not a port (1 to 65535)")
     try:
-        values["host"].encode("idna")
-    except UnicodeError:
-        raise ValueError(f"{description!r}: {values['host']!r} is not a host name") from None
+        host, port = parse_peer(values["host"], values["port"])
+    except ValueError as problem:
+        raise ValueError(f"{description!r}: {problem}") from None
     families = (IPv6Address,) if prefix == "udp6" else (IPv4Address, IPv6Address)
-    return UDPTarget(values["host"], int(values["port"]), families)
+    return UDPTarget(host, port, families)

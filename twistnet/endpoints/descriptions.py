@@ -13,9 +13,9 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 from twisted.internet.endpoints import quoteStringArgument
 
-from ..units import did_you_mean
+from ..units import did_you_mean, parse_whole
 
-__all__ = ["Description", "split_description"]
+__all__ = ["Description", "parse_peer", "split_description"]
 
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "tcp": ("port", "interface", "backlog"),
@@ -47,8 +47,9 @@ _PATTERNS = {
     "mode": (re.compile(r"0*[0-7]{1,3}"), "an octal permission such as 660"),
     "backlog": (re.compile(r"0*[1-9][0-9]{0,8}"), "a number of connections"),
 }
-_ANYTHING = (re.compile(r".+", re.DOTALL), "anything")
 """What some arguments must look like; the rest is for the endpoint itself to read."""
+
+_ANYTHING = (re.compile(r".+", re.DOTALL), "anything")
 
 
 @frozen
@@ -176,6 +177,22 @@ def split_description(text: str) -> tuple[list[str], dict[str, str]]:
     if not words or not words[0]:
         raise ValueError(f"{text!r} is not an endpoint (tcp:7007, udp:7009, unix:/run/echo.sock, ...)")
     return words, keywords
+
+
+def parse_peer(host: str, port: str) -> tuple[str, int]:
+    """A client's host and port.
+
+    Raises:
+        ValueError: The host is no name that can be looked up (IDNA), or the port is none that can be connected to.
+    """
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        raise ValueError(f"{host!r} is not a host name") from None
+    try:
+        return host, parse_whole(port, lowest=1, highest=65535)
+    except ValueError:
+        raise ValueError(f"{port!r} is not a port (1 to 65535)") from None
 
 
 def _split(text: str) -> list[list[str]]:

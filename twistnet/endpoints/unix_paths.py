@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["OwnPath", "check_length", "clear_dead_socket", "give_up_path"]
+__all__ = ["OwnPath", "check_length", "clear_dead_socket", "give_up_path", "own_path"]
 
 
 LONGEST = 107
@@ -90,6 +90,12 @@ class OwnPath:
         except OSError:
             return None
         return (status.st_dev, status.st_ino)
+
+
+def own_path(port: Any) -> OwnPath | None:
+    """The path that a port of Twisted's own removes when it is closed; `None` of any other port."""
+    path = os.fsdecode(getattr(port, "_bindPath", b""))
+    return OwnPath(path) if path and not path.startswith("\0") else None
 
 
 def give_up_path(port: Any, path: OwnPath) -> None:

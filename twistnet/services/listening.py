@@ -6,13 +6,11 @@ stopping closes the listeners first, then waits, then aborts. Both can be repeat
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import evolve
 from twisted.application.service import Service
-from twisted.internet.address import UNIXAddress
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol, Factory
@@ -21,7 +19,7 @@ from twisted.python.failure import Failure
 
 from ..addresses import show_address
 from ..config import ConnectionConfig, DatagramConfig
-from ..endpoints.unix_paths import OwnPath, give_up_path
+from ..endpoints.unix_paths import OwnPath, give_up_path, own_path
 from ..errors import ConfigurationError, ListeningError
 from ..policies.connections import WatchedFactory
 from ..policies.guarded_datagrams import GuardedDatagramProtocol
@@ -167,7 +165,7 @@ class ListeningService(Service):
             raise at_once[0]
 
     def _when_closed(self) -> Deferred[Any]:
-        """Fires once the ports of the last stop are closed, which takes a turn of the reactor: until then they are taken."""
+        """Fires once the ports of the last stop are closed, which takes a turn of the reactor."""
         if not self._closing:
             return succeed(None)
         waiting: Deferred[Any] = Deferred(self._waiting.remove)
@@ -183,7 +181,7 @@ class ListeningService(Service):
             maybeDeferred(port.stopListening)
             return
         self.ports.append(port)
-        if (path := _own_path(port)) is not None:
+        if (path := own_path(port)) is not None:
             self._paths.append((port, path))
         _log.info(
             "{service} serves on {kind} {address}",
@@ -264,10 +262,3 @@ def _accept_waiting(port: Any, connections: OpenConnections, backlog: int) -> No
         port.doRead()
         if len(connections) == before:
             return
-
-
-def _own_path(port: IListeningPort) -> OwnPath | None:
-    """The path that a port has to remove when it is closed; datagram ports of ours see to that themselves."""
-    address = port.getHost()
-    path = os.fsdecode(address.name or "") if isinstance(address, UNIXAddress) else ""
-    return OwnPath(path) if path and not path.startswith("\0") and hasattr(port, "_bindPath") else None

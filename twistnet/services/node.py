@@ -23,7 +23,7 @@ from .definition import ServiceDefinition, find_service
 from .listening import ListeningService
 from .log_file import LogFile
 
-__all__ = ["NodeConfig", "NodeService", "ServiceConfig", "default_node", "make_node", "node_from_file"]
+__all__ = ["DEFAULT", "NodeConfig", "NodeService", "ServiceConfig", "make_node", "node_from_file"]
 
 DEFAULT = ("echo", "upper", "datagram")
 """The services of a node that is told nothing."""
@@ -67,11 +67,6 @@ class NodeConfig:
 @frozen(kw_only=True, slots=False)
 class Defaults(ConnectionConfig, DatagramConfig):
     """What may be set for all services of a node at once."""
-
-
-def default_node() -> NodeConfig:
-    """Echo on tcp 127.0.0.1:7007, upper on tcp 127.0.0.1:7008, datagram on udp 127.0.0.1:7009."""
-    return make_node({name: {} for name in DEFAULT})
 
 
 def make_node(

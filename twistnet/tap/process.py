@@ -38,9 +38,8 @@ class Exit(SystemExit, Exception):
         line: What to say.
     """
 
-    __module__ = (
-        "builtins"  # so that twistd, which cuts what a daemon says short, does not begin with our module
-    )
+    # twistd cuts what a daemon says short: let it not begin with the name of our module.
+    __module__ = "builtins"
 
     def __init__(self, status: int, line: str) -> None:
         super().__init__(status)
