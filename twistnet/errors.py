@@ -6,18 +6,23 @@ line as attributes. Nothing here knows where it will be shown.
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 from .units import one_line
 
 __all__ = [
     "ConfigurationError",
+    "Deadlock",
+    "ErrorsLogged",
     "ListeningError",
+    "Livelock",
     "LocalProtocolError",
     "PolicyViolation",
     "ProtocolError",
     "RemoteProtocolError",
+    "SimulationError",
     "TwistnetError",
+    "WrongReactor",
 ]
 
 
@@ -95,3 +100,52 @@ class LocalProtocolError(ProtocolError):
 
 class PolicyViolation(TwistnetError):
     """A connection was ended because a policy did not allow it; one subclass for each policy."""
+
+
+class SimulationError(TwistnetError):
+    """A simulated network cannot go on, or was asked for what it does not have."""
+
+
+class Deadlock(SimulationError):
+    """Nothing is left to happen, and somebody still waits.
+
+    Attributes:
+        waiting: Who waits for what, a line each.
+    """
+
+    def __init__(self, summary: str, waiting: tuple[str, ...] = ()) -> None:
+        super().__init__(summary, waiting)
+        self.summary = summary
+        self.waiting = waiting
+
+    def __str__(self) -> str:
+        return "\n".join([self.summary, *(f"  {line}" for line in self.waiting)])
+
+
+class Livelock(Deadlock):
+    """Something goes on happening, and nobody gets any further.
+
+    Attributes:
+        waiting: Who spins, a line each.
+    """
+
+
+class WrongReactor(SimulationError):
+    """Code under simulation has used a reactor, or a descriptor, that is not simulated."""
+
+
+class ErrorsLogged(SimulationError):
+    """Errors were logged, or Deferreds failed with nobody listening, while a network ran.
+
+    Attributes:
+        failures: What was logged, as `twisted.python.failure.Failure`s, the first first.
+    """
+
+    def __init__(self, failures: tuple[Any, ...]) -> None:
+        super().__init__(failures)
+        self.failures = failures
+
+    def __str__(self) -> str:
+        count = len(self.failures)
+        heading = "1 error was logged" if count == 1 else f"{count} errors were logged"
+        return "\n".join([f"{heading} while the network ran:", *(one.getTraceback() for one in self.failures)])

@@ -1,0 +1,118 @@
+"""A network in memory: any Twisted code, unmodified, on simulated hosts, in virtual time, with faults.
+
+    clock       virtual time: one heap of what is on its way, one of what waits for its time
+    kernel/     sockets as the kernel shows them: buffers, errno, FIN, RST, backlog, ports. No Twisted import
+    link        one direction of one path; slicing: how streams are cut
+    network     hosts, links, names, faults; running: run, advance, settle
+    reactor     a host is a reactor; transports: Twisted's own, over simulated sockets
+    trace       what happened: a sequence diagram, a capture for Wireshark
+    plugin      the pytest plugin; plans: faults as data, for hypothesis
+
+This room stands apart: it imports Twisted, the errors and the units, and nothing but tests and users import it. Names are
+imported when they are first used, because pytest imports the plugin in every run.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ..errors import Deadlock, ErrorsLogged, Livelock, SimulationError, WrongReactor
+    from .factory import reactor_factory
+    from .faults import (
+        BlackHole,
+        Crash,
+        Degrade,
+        Fault,
+        Hold,
+        NamesFail,
+        NamesSilent,
+        NamesSlow,
+        Partition,
+        Refuse,
+        Reset,
+        Skew,
+    )
+    from .kernel import KernelConfig
+    from .link import Exponential, GilbertElliott, Independent, LinkConfig, Normal, Uniform
+    from .links import Link
+    from .network import Network
+    from .reactor import Host
+    from .slicing import CutAt, Fixed, OneByte, RandomSizes
+    from .trace import Trace
+
+_HOMES = {
+    "..errors": ("Deadlock", "ErrorsLogged", "Livelock", "SimulationError", "WrongReactor"),
+    ".factory": ("reactor_factory",),
+    ".faults": (
+        "BlackHole",
+        "Crash",
+        "Degrade",
+        "Fault",
+        "Hold",
+        "NamesFail",
+        "NamesSilent",
+        "NamesSlow",
+        "Partition",
+        "Refuse",
+        "Reset",
+        "Skew",
+    ),
+    ".kernel": ("KernelConfig",),
+    ".link": ("Exponential", "GilbertElliott", "Independent", "LinkConfig", "Normal", "Uniform"),
+    ".links": ("Link",),
+    ".network": ("Network",),
+    ".reactor": ("Host",),
+    ".slicing": ("CutAt", "Fixed", "OneByte", "RandomSizes"),
+    ".trace": ("Trace",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "BlackHole",
+    "Crash",
+    "CutAt",
+    "Deadlock",
+    "Degrade",
+    "ErrorsLogged",
+    "Exponential",
+    "Fault",
+    "Fixed",
+    "GilbertElliott",
+    "Hold",
+    "Host",
+    "Independent",
+    "KernelConfig",
+    "Link",
+    "LinkConfig",
+    "Livelock",
+    "NamesFail",
+    "NamesSilent",
+    "NamesSlow",
+    "Network",
+    "Normal",
+    "OneByte",
+    "Partition",
+    "RandomSizes",
+    "Refuse",
+    "Reset",
+    "SimulationError",
+    "Skew",
+    "Trace",
+    "Uniform",
+    "WrongReactor",
+    "reactor_factory",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME_OF[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

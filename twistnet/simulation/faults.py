@@ -1,0 +1,316 @@
+"""What can go wrong with a network, on purpose.
+
+The rule of this module: a fault is a value; it begins and ends, and when it has ended nothing of it is left. What is
+between hosts is given by their names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from attrs import asdict, field, frozen, validators
+
+from .link import Direction
+from .packets import Transport
+
+if TYPE_CHECKING:
+    from .network import Network
+
+__all__ = [
+    "BlackHole",
+    "Crash",
+    "Degrade",
+    "Fault",
+    "Hold",
+    "NamesFail",
+    "NamesSilent",
+    "NamesSlow",
+    "Partition",
+    "Refuse",
+    "Reset",
+    "Skew",
+]
+
+
+def _names(hosts: Any) -> tuple[str, ...]:
+    """The names of one host or of several, each given by name or itself."""
+    if isinstance(hosts, str) or hasattr(hosts, "kernel"):
+        hosts = (hosts,)
+    return tuple(getattr(host, "name", host) for host in hosts)
+
+
+def _name(host: Any) -> str:
+    return str(getattr(host, "name", host))
+
+
+class Fault(Protocol):
+    """Something that goes wrong for a while."""
+
+    def begin(self, network: Network) -> Any:
+        """Let it go wrong.
+
+        Returns:
+            What `end` needs to put it right again.
+        """
+
+    def end(self, network: Network, begun: Any) -> None:
+        """Put it right again."""
+
+    def __str__(self) -> str:
+        """One line for the trace."""
+
+
+@frozen
+class _Between:
+    """A fault of the ways between some hosts and some others.
+
+    Attributes:
+        one: A host, or several.
+        other: A host, or several.
+        both: Whether both directions are meant, or only that from `one` to `other`.
+    """
+
+    one: tuple[str, ...] = field(converter=_names)
+    other: tuple[str, ...] = field(converter=_names)
+    both: bool = field(default=True, kw_only=True, validator=validators.instance_of(bool))
+
+    def ways(self, network: Network) -> Iterable[Direction]:
+        """The directions that are meant."""
+        for one in self.one:
+            for other in self.other:
+                yield network.direction(one, other)
+                if self.both and one != other:
+                    yield network.direction(other, one)
+
+    def __str__(self) -> str:
+        arrow = "<->" if self.both else "->"
+        return f"{type(self).__name__} {' '.join(self.one)} {arrow} {' '.join(self.other)}"
+
+
+@frozen
+class Partition(_Between):
+    """Nothing gets through. Streams send again what was lost, at longer and longer intervals, and go on when it ends."""
+
+    def begin(self, network: Network) -> None:
+        """See `Fault.begin`."""
+        for way in self.ways(network):
+            way.block(1)
+
+    def end(self, network: Network, begun: None) -> None:
+        """See `Fault.end`."""
+        for way in self.ways(network):
+            way.block(-1)
+
+
+@frozen
+class Hold(_Between):
+    """Everything is kept back, and goes on its way in order when it ends."""
+
+    def begin(self, network: Network) -> None:
+        """See `Fault.begin`."""
+        for way in self.ways(network):
+            way.hold()
+
+    def end(self, network: Network, begun: None) -> None:
+        """See `Fault.end`."""
+        for way in self.ways(network):
+            way.release()
+
+
+@frozen(init=False)
+class Degrade(_Between):
+    """The link is worse for a while: any fields of `LinkConfig`, which have their old values again when it ends."""
+
+    changes: tuple[tuple[str, Any], ...] = ()
+
+    def __init__(self, one: Any, other: Any, *, both: bool = True, **changes: Any) -> None:
+        self.__attrs_init__(one, other, tuple(sorted(changes.items())), both=both)  # type: ignore[attr-defined]
+
+    def begin(self, network: Network) -> list[dict[str, Any]]:
+        """See `Fault.begin`."""
+        before = []
+        for way in self.ways(network):
+            config = asdict(way.config, recurse=False)
+            before.append({name: config.get(name) for name, _ in self.changes})
+            way.update(**dict(self.changes))
+        return before
+
+    def end(self, network: Network, begun: list[dict[str, Any]]) -> None:
+        """See `Fault.end`."""
+        for way, before in zip(self.ways(network), begun, strict=True):
+            way.update(**before)
+
+    def __str__(self) -> str:
+        return f"{super().__str__()} {' '.join(f'{name}={value}' for name, value in self.changes)}"
+
+
+@frozen
+class _Port:
+    """A fault of one port of a host.
+
+    Attributes:
+        host: Whose port.
+        port: 1 to 65535.
+        transport: `"tcp"` or `"udp"`.
+    """
+
+    host: str = field(converter=_name)
+    port: int = field(
+        validator=validators.and_(validators.instance_of(int), validators.ge(1), validators.le(65535))
+    )
+    transport: str = field(default="tcp", validator=validators.in_(("tcp", "udp")), kw_only=True)
+
+    @property
+    def key(self) -> tuple[str, Transport, int]:
+        """How the network knows the port."""
+        return self.host, Transport[self.transport.upper()], self.port
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__} {self.host}:{self.port}/{self.transport}"
+
+
+@frozen
+class Refuse(_Port):
+    """New connections to a port, or datagrams, are refused, whoever listens there."""
+
+    def begin(self, network: Network) -> None:
+        """See `Fault.begin`."""
+        network.host_named(self.host)
+        network.refusing.append(self.key)
+
+    def end(self, network: Network, begun: None) -> None:
+        """See `Fault.end`."""
+        network.refusing.remove(self.key)
+
+
+@frozen
+class BlackHole(_Port):
+    """New connections to a port, or datagrams, get no answer at all."""
+
+    def begin(self, network: Network) -> None:
+        """See `Fault.begin`."""
+        network.host_named(self.host)
+        network.swallowing.append(self.key)
+
+    def end(self, network: Network, begun: None) -> None:
+        """See `Fault.end`."""
+        network.swallowing.remove(self.key)
+
+
+@frozen
+class Crash:
+    """A machine stops at once, without a word to anybody, and starts again, with nothing, when it ends."""
+
+    host: str = field(converter=_name)
+
+    def begin(self, network: Network) -> None:
+        """See `Fault.begin`."""
+        network.crash(self.host)
+
+    def end(self, network: Network, begun: None) -> None:
+        """See `Fault.end`."""
+        network.restart(self.host)
+
+    def __str__(self) -> str:
+        return f"Crash {self.host}"
+
+
+@frozen
+class Skew:
+    """A host's clock jumps by so many seconds, and back when it ends; timers that are set are not moved."""
+
+    host: str = field(converter=_name)
+    seconds: float = field(converter=float)
+
+    def begin(self, network: Network) -> None:
+        """See `Fault.begin`."""
+        network.host_named(self.host).skew += self.seconds
+
+    def end(self, network: Network, begun: None) -> None:
+        """See `Fault.end`."""
+        network.host_named(self.host).skew -= self.seconds
+
+    def __str__(self) -> str:
+        return f"Skew {self.host} by {self.seconds:g} s"
+
+
+@frozen
+class Reset(_Between):
+    """Every connection between some hosts is reset, as a middlebox would; those made later are not.
+
+    Attributes:
+        port: Only connections with this port at either end; `None` for all.
+    """
+
+    port: int | None = field(default=None, kw_only=True)
+
+    def begin(self, network: Network) -> None:
+        """See `Fault.begin`."""
+        for way in self.ways(network):
+            network.host_named(way.source).kernel.reset(way.target, self.port)
+
+    def end(self, network: Network, begun: None) -> None:
+        """See `Fault.end`."""
+
+
+@frozen(init=False)
+class _OfNames:
+    """A fault of some names, or of all."""
+
+    names: tuple[str, ...]
+
+    def __init__(self, *names: str) -> None:
+        self.__attrs_init__(tuple(name.lower() for name in names) or ("*",))  # type: ignore[attr-defined]
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__} {' '.join(self.names)}"
+
+
+@frozen(init=False)
+class NamesFail(_OfNames):
+    """Names are not found; all of them, if none is given."""
+
+    def begin(self, network: Network) -> set[str]:
+        """See `Fault.begin`."""
+        before = set(network.names.failing)
+        network.names.failing.update(self.names)
+        return before
+
+    def end(self, network: Network, begun: set[str]) -> None:
+        """See `Fault.end`."""
+        network.names.failing = begun
+
+
+@frozen(init=False)
+class NamesSilent(_OfNames):
+    """Questions for names are never answered; for all of them, if none is given."""
+
+    def begin(self, network: Network) -> set[str]:
+        """See `Fault.begin`."""
+        before = set(network.names.silent)
+        network.names.silent.update(self.names)
+        return before
+
+    def end(self, network: Network, begun: set[str]) -> None:
+        """See `Fault.end`."""
+        network.names.silent = begun
+
+
+@frozen
+class NamesSlow:
+    """Answers for names take so many seconds."""
+
+    seconds: float = field(converter=float, validator=validators.ge(0))
+
+    def begin(self, network: Network) -> float:
+        """See `Fault.begin`."""
+        before, network.names.delay = network.names.delay, self.seconds
+        return before
+
+    def end(self, network: Network, begun: float) -> None:
+        """See `Fault.end`."""
+        network.names.delay = begun
+
+    def __str__(self) -> str:
+        return f"NamesSlow by {self.seconds:g} s"

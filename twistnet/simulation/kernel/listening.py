@@ -1,0 +1,119 @@
+"""A socket that accepts connections.
+
+The rule of this module: a connection is complete before the program hears of it, and waits in a queue of limited length;
+when that is full, new ones are left unanswered and ask again (listen(2)).
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ..packets import Fate, Packet
+from .addresses import Address, failure
+from .files import IN
+from .stream import StreamFile
+from .tcp import TcpFile
+from .tcp_states import State
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+__all__ = ["TcpListener"]
+
+
+class TcpListener(StreamFile):
+    """A listening TCP socket.
+
+    Attributes:
+        local: Where it listens.
+        backlog: How many connections may wait to be accepted.
+        queue: Those that do.
+    """
+
+    state = State.LISTEN
+    is_connected = False
+
+    def __init__(self, kernel: Kernel, family: int, bound: TcpFile, backlog: int) -> None:
+        super().__init__(kernel, family)
+        self.is_listening = True
+        self.local: Address | None = bound.local
+        self.options = bound.options
+        self.send_buffer, self.receive_buffer = bound.send_buffer, bound.receive_buffer
+        self.backlog = max(0, backlog)
+        self.queue: deque[TcpFile] = deque()
+        self._half_open: dict[TcpFile, None] = {}
+
+    def poll(self) -> int:
+        """See `File.poll`."""
+        return IN if self.queue else 0
+
+    def wake(self) -> None:
+        """See `File.wake`."""
+        for watch in self.watches:
+            self.kernel.accepting[watch] = None
+
+    def asked(self, packet: Packet, sender: TcpFile) -> None:
+        """A SYN has arrived."""
+        if len(self.queue) > self.backlog:
+            packet.fate = Fate.OVERFLOWED
+            sender._lost(packet)
+            return
+        packet.arrived, packet.fate = self.kernel.clock.now, Fate.ARRIVED
+        end = TcpFile(self.kernel, self.family)
+        self._half_open[end] = None
+        end.welcome(packet, sender, self)
+
+    def admit(self, end: TcpFile) -> None:
+        """A connection is complete."""
+        self.gone(end)
+        self.queue.append(end)
+        self.wake()
+
+    def gone(self, end: TcpFile) -> None:
+        """A connection is no longer half open."""
+        self._half_open.pop(end, None)
+
+    def accept(self) -> TcpFile:
+        """The connection that has waited longest.
+
+        Raises:
+            OSError: EAGAIN.
+        """
+        if not self.queue:
+            raise failure(errno.EAGAIN)
+        return self.queue.popleft()
+
+    def recv(self, most: int, flags: int = 0) -> bytes:
+        """See recv(2): there is nothing to receive."""
+        raise failure(errno.ENOTCONN)
+
+    def send(self, data: Any) -> int:
+        """See send(2): there is nobody to send to."""
+        raise failure(errno.EPIPE)
+
+    def has_read(self) -> None:
+        """See `StreamFile.has_read`: nothing is ever read."""
+
+    def shutdown(self, how: int) -> None:
+        """See shutdown(2): what waits is reset, and nothing more is accepted."""
+        self._drop_all()
+        self.kernel.tcp.forget(self)
+
+    def _drop_all(self) -> None:
+        waiting = [*self.queue, *self._half_open]
+        self.queue.clear()
+        self._half_open.clear()
+        for end in waiting:
+            end.abandon()
+
+    def vanish(self) -> None:
+        """The machine is gone."""
+        self.queue.clear()
+        self._half_open.clear()
+
+    def close(self) -> None:
+        """See `File.close`: those that were not accepted are reset."""
+        self._drop_all()
+        self.kernel.tcp.forget(self)

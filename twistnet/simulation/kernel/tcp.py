@@ -1,0 +1,532 @@
+"""One end of a TCP connection.
+
+The rule of this module: it does what Linux does at the same moment, so far as a program or a peer can see it. Segments
+are retransmitted when they are lost, put in order when they overtake each other, and acknowledged; there is no
+congestion control, because its effects are those of a link's rate. Where there is no latency, as on loopback, a segment
+is with the peer before the call returns.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from ..packets import ACK, FIN, PSH, RST, SYN, Endpoint, Fate, Packet, Transport
+from .addresses import Address, failure
+from .files import ERR, HUP, IN, OUT
+from .stream import StreamFile
+from .tcp_states import AFTER_CLOSE, AFTER_FIN, AFTER_FIN_ACKED, State
+
+if TYPE_CHECKING:
+    from .kernel import Kernel
+
+__all__ = ["TcpFile"]
+
+SYN_RETRIES = 6
+"""Connecting gives up after these: 127 seconds (tcp_syn_retries)."""
+RETRIES = 15
+"""A connection gives up after these: 924.6 seconds (tcp_retries2)."""
+LONGEST_PAUSE = 120.0
+"""Seconds between two retransmissions, at most (TCP_RTO_MAX)."""
+TIME_WAIT = 60.0
+"""Seconds for which a closed connection is remembered (TCP_TIMEWAIT_LEN), and an orphan waits for the peer's end."""
+NEIGHBOUR = 3.0
+"""Seconds until an address that nobody has is known to be unreachable (mcast_solicit times retrans_time)."""
+
+CLOSED, SYN_SENT, SYN_RECEIVED = State.CLOSED, State.SYN_SENT, State.SYN_RECEIVED
+ARRIVED = Fate.ARRIVED
+TCP = Transport.TCP
+
+
+class TcpFile(StreamFile):
+    """A connection, from the first SYN to the end of TIME_WAIT.
+
+    Attributes:
+        state: As in RFC 9293.
+        local: Its own address.
+        remote: The peer's.
+        outgoing: What the program has written and the peer's window did not allow yet.
+        orphaned: Whether the program has closed it.
+    """
+
+    def __init__(self, kernel: Kernel, family: int) -> None:
+        super().__init__(kernel, family)
+        self.clock = kernel.clock
+        self.state = CLOSED
+        self.local: Address | None = None
+        self.remote: Address | None = None
+        self.outgoing = bytearray()
+        self.orphaned = False
+        self.peer: TcpFile | None = None
+        self.listener: Any = None
+        self.path: Any = None
+        self.target: Any = None
+        self._acks: deque[tuple[float, int, int]] = deque()
+        self._acks_scheduled = False
+        self._wants_acks = False
+        self._late: dict[int, Packet] = {}
+        self._sent_first = self._sent_next = 0
+        self._window_edge = 0
+        self._expected = 0
+        self._advertised = 0
+        self._finishing = False
+        self._fin_sent = False
+        self._probing = False
+        self._probes = 0
+        self._mss = 536
+
+    # What a program asks
+
+    @property
+    def is_connected(self) -> bool:
+        """See `StreamFile.is_connected`."""
+        return self.state not in {CLOSED, SYN_SENT, State.LISTEN}
+
+    @property
+    def coalesces(self) -> bool:
+        """See `StreamFile.coalesces`; it is the peer's direction that says so."""
+        peer = self.peer
+        return peer is None or peer.path is None or peer.path.config.coalesces
+
+    @property
+    def unsent(self) -> int:
+        """Octets that were written and are not acknowledged."""
+        self._take_acks()
+        return len(self.outgoing) + max(0, self._sent_next - self._sent_first)
+
+    def connect(self, address: Address) -> int:
+        """Begin to connect; see connect(2).
+
+        Returns:
+            An error number: EINPROGRESS when all is well, EALREADY, EISCONN; 0 the first time after success.
+        """
+        if self.state is SYN_SENT:
+            return errno.EALREADY
+        if self.is_connected:
+            self._told, told = True, getattr(self, "_told", False)
+            return errno.EISCONN if told else 0
+        if self.error:
+            return self.take_error()
+        return self._start(address)
+
+    def _start(self, address: Address) -> int:
+        here = self.kernel.source_for(address[0])
+        if here is None:
+            return errno.ENETUNREACH
+        if self.local is None or self.local[0] in {"0.0.0.0", "::"}:
+            port = self.local[1] if self.local else 0
+            self.kernel.tcp.forget(self)
+            try:
+                self.kernel.tcp.bind(self, (here, port))
+            except OSError:
+                return errno.EADDRNOTAVAIL
+        self.remote = address
+        self.state = SYN_SENT
+        if not self._find_way():
+            self.clock.after(NEIGHBOUR, self._fail, errno.EHOSTUNREACH)
+            return errno.EINPROGRESS
+        self.kernel.remember(self)
+        self._send(SYN)
+        return errno.EINPROGRESS
+
+    def _find_way(self) -> bool:
+        """Look up how packets get to the peer."""
+        assert self.local is not None
+        assert self.remote is not None
+        route = self.kernel.route(self.remote[0])
+        if route is None:
+            return False
+        self.target, self.path = route
+        self.here = Endpoint(self.kernel.name, *self.local)
+        self.there = Endpoint(self.target.name if self.target else "", *self.remote)
+        self._mss = self.path.config.mtu - (60 if ":" in self.remote[0] else 40)
+        return True
+
+    def _fail(self, number: int) -> None:
+        """The connection is at an end, for a reason that the program is told."""
+        if self.state is CLOSED:
+            return
+        self._destroy()
+        if not self.orphaned:
+            self.error = number
+        self.wake()
+
+    def send(self, data: Any) -> int:
+        """See send(2).
+
+        Raises:
+            OSError: EAGAIN, EPIPE, ECONNRESET, ETIMEDOUT, ENOTCONN.
+        """
+        if self.error:
+            self.raise_error()
+        if self.write_closed:
+            raise failure(errno.EPIPE)
+        if not self.is_connected:
+            raise failure(errno.EAGAIN if self.state is SYN_SENT else errno.EPIPE)
+        if self._acks:
+            self._take_acks()
+        room = self.send_buffer - len(self.outgoing) - (self._sent_next - self._sent_first)
+        if room <= 0:
+            self._expect_acks()
+            raise failure(errno.EAGAIN)
+        octets = len(data)
+        if octets > room:
+            data, octets = data[:room], room
+        if octets <= self._mss and not self.outgoing and self.path.whole:
+            if self._sent_next + octets <= self._window_edge:
+                if octets:
+                    self._send(PSH | ACK, bytes(data))
+                return octets
+        self.outgoing += data
+        self._flush()
+        return octets
+
+    def has_read(self) -> None:
+        """See `StreamFile.has_read`: a window that was nearly shut is opened again."""
+        edge = self._expected + self.receive_buffer - self.incoming.size
+        if edge - self._advertised >= min(self.receive_buffer // 2, 2 * self._mss) and self.peer is not None:
+            if self._advertised - self._expected < self.receive_buffer // 2:
+                self._acknowledge()
+
+    def shutdown(self, how: int) -> None:
+        """See shutdown(2).
+
+        Raises:
+            OSError: ENOTCONN.
+        """
+        if not self.is_connected:
+            raise failure(errno.ENOTCONN)
+        if how in {socket.SHUT_RD, socket.SHUT_RDWR}:
+            self.read_closed = True
+        if how in {socket.SHUT_WR, socket.SHUT_RDWR}:
+            self._finish()
+        self.wake()
+
+    def _finish(self) -> None:
+        if not self.write_closed:
+            self.write_closed = self._finishing = True
+            self._flush()
+
+    def close(self) -> None:
+        """See `File.close`: unread input, or a linger of zero, makes it a reset (RFC 2525, section 2.17)."""
+        if not self.is_connected:
+            self._destroy()
+            return
+        if self.incoming.size or self.lingers_not:
+            self.abandon()
+            return
+        self.orphaned = self.read_closed = True
+        self._finish()
+        if self.state is State.FIN_WAIT_2:
+            self.clock.after(TIME_WAIT, self._expire)
+
+    @property
+    def lingers_not(self) -> bool:
+        """Whether SO_LINGER is on with no seconds."""
+        value = self.options.get((socket.SOL_SOCKET, socket.SO_LINGER))
+        return isinstance(value, bytes) and value[:1] != b"\0" and not any(value[4:8])
+
+    def abandon(self) -> None:
+        """Reset the connection."""
+        if self.state not in {CLOSED, State.TIME_WAIT}:
+            self._send(RST | ACK)
+        self._destroy()
+
+    def reset_from_outside(self) -> None:
+        """A middlebox has sent a reset in the peer's name."""
+        if self.state is not CLOSED:
+            self._was_reset()
+
+    def vanish(self) -> None:
+        """The machine is gone: nobody is told."""
+        self._destroy()
+
+    def poll(self) -> int:
+        """See `File.poll`."""
+        if self.state is SYN_SENT:
+            return 0
+        mask = IN if self.incoming.size or self.ended or self.error or self.read_closed else 0
+        if self.error:
+            mask |= ERR
+        if self.state is CLOSED:
+            return mask | OUT | HUP
+        if self.ended and self.write_closed:
+            mask |= HUP
+        if self.write_closed or self._is_writable():
+            mask |= OUT
+        return mask
+
+    def _is_writable(self) -> bool:
+        """Whether a third of the send buffer is free (sk_stream_is_writeable)."""
+        if self._acks:
+            self._take_acks()
+        used = len(self.outgoing) + self._sent_next - self._sent_first
+        if used * 3 <= self.send_buffer * 2:
+            return True
+        self._expect_acks()
+        return False
+
+    # What goes out
+
+    def _send(self, flags: int, payload: bytes = b"") -> None:
+        now = self.clock.now
+        packet = Packet(now, TCP, self.here, self.there, payload, flags, self._sent_next, self._expected)
+        self.kernel.record(packet)
+        self._sent_next += len(payload) + (1 if flags & (SYN | FIN) else 0)
+        self._launch(packet)
+
+    def _launch(self, packet: Packet) -> None:
+        if self.path.plain:
+            if self.path.latency:
+                self.clock.carry(self.path.latency, self._reach, packet)
+            else:
+                self._reach(packet)
+        else:
+            self.path.carry(packet, len(packet.payload) + 40, self._reach, self._lost)
+
+    def _reach(self, packet: Packet) -> None:
+        """The packet is at its destination."""
+        peer = self.peer
+        if peer is not None and peer.state is not CLOSED:
+            peer.arrived(packet)
+        elif self.target is not None:
+            self.target.tcp_arrived(packet, self)
+        else:
+            self._lost(packet)
+
+    def _flush(self) -> None:
+        """Send what the peer's window allows, then the FIN if it is time."""
+        outgoing = self.outgoing
+        while outgoing and self.state is not CLOSED:
+            size = min(len(outgoing), self._mss, self._window_edge - self._sent_next)
+            if size <= 0:
+                break
+            if not self.path.whole:
+                size = self.path.cut(self, self._sent_next - 1, size)
+            self._send(PSH | ACK, bytes(outgoing[:size]))
+            del outgoing[:size]
+            if not self.path.whole:
+                self.path.passed(self, self._sent_next - 1)
+        if outgoing:
+            self._expect_acks()
+        elif self._finishing and not self._fin_sent and self.state in AFTER_CLOSE:
+            self._fin_sent = True
+            self.state = AFTER_CLOSE[self.state]
+            self._send(FIN | ACK)
+            self._expect_acks()
+
+    def _lost(self, packet: Packet) -> None:
+        """A packet will not arrive: send it again when the time is up (RFC 6298)."""
+        if packet.flags & RST or self.state is CLOSED:
+            return
+        first = 1.0 if packet.flags & SYN else 0.2 + 2 * self.path.config.latency
+        pause = min(first * 2**packet.tries, LONGEST_PAUSE)
+        self.path.awaiting += 1
+        self.clock.after(pause, self._retransmit, packet)
+
+    def _retransmit(self, packet: Packet) -> None:
+        self.path.awaiting -= 1
+        end = packet.seq + len(packet.payload) + bool(packet.flags & (SYN | FIN))
+        self._take_acks()
+        if self.state is CLOSED or (end <= self._sent_first and end > packet.seq):
+            return
+        if packet.tries >= (SYN_RETRIES if packet.flags & SYN else RETRIES):
+            self._fail(errno.ETIMEDOUT)
+            return
+        again = packet.again(self.clock.now)
+        again.ack = self._expected
+        again.tries += 1
+        self.kernel.record(again)
+        self._launch(again)
+
+    # What comes in
+
+    def arrived(self, packet: Packet) -> None:
+        """A packet has come over the wire."""
+        packet.arrived = self.clock.now
+        packet.fate = ARRIVED
+        flags = packet.flags
+        if flags & RST:
+            self._was_reset()
+            return
+        if flags & SYN:
+            self._shake_hands(packet)
+            return
+        if self.state is SYN_RECEIVED:
+            self._accepted()
+        if packet.ack > self._sent_first:
+            self._sent_first = packet.ack
+        if packet.payload or flags & FIN:
+            self._take_in(packet)
+        elif packet.copy:
+            self._acknowledge()
+
+    def arrived_if_open(self, packet: Packet) -> None:
+        """A reset from a machine that knows nothing of the connection has come."""
+        if self.state is not CLOSED:
+            self.arrived(packet)
+
+    def _take_in(self, packet: Packet) -> None:
+        if packet.seq == self._expected:
+            self._in_order(packet)
+            while self._late and self._expected in self._late:
+                self._in_order(self._late.pop(self._expected))
+        elif packet.seq > self._expected:
+            self._late[packet.seq] = packet
+        if self.state is not CLOSED:
+            self._acknowledge()
+            self.wake()
+
+    def _in_order(self, packet: Packet) -> None:
+        payload = packet.payload
+        if payload:
+            if self.read_closed and self.write_closed:
+                self.abandon()
+                return
+            self._expected += len(payload)
+            if not self.read_closed:
+                self.incoming.put(payload)
+        if packet.flags & FIN and self.state in AFTER_FIN:
+            self._expected += 1
+            self.ended = True
+            self._enter(AFTER_FIN[self.state])
+
+    def _enter(self, state: State) -> None:
+        self.state = state
+        if state is State.TIME_WAIT:
+            self.kernel.tcp.forget(self)
+            self.clock.after(TIME_WAIT, self._expire)
+        elif state is State.FIN_WAIT_2 and self.orphaned:
+            self.clock.after(TIME_WAIT, self._expire)
+        elif state is CLOSED:
+            self._destroy()
+
+    def _expire(self, _: None) -> None:
+        if self.state in {State.TIME_WAIT, State.FIN_WAIT_2}:
+            self._destroy()
+
+    def _was_reset(self) -> None:
+        if self.listener is not None and self.state is SYN_RECEIVED:
+            self.listener.gone(self)
+        numbers = {SYN_SENT: errno.ECONNREFUSED, State.CLOSE_WAIT: errno.EPIPE}
+        self._fail(numbers.get(self.state, errno.ECONNRESET))
+
+    def _shake_hands(self, packet: Packet) -> None:
+        if self.state is SYN_SENT and packet.flags & ACK:
+            self.peer = self.target.tcp_end(self.remote, self.local) if self.target else None
+            self._established(packet.seq + 1)
+            self._send(ACK)
+            self.wake()
+        elif self.state is SYN_SENT:
+            self.kernel.refuse(packet, self)
+
+    def _established(self, expected: int) -> None:
+        self.state = State.ESTABLISHED
+        self._expected = expected
+        self._sent_first = self._sent_next
+        self._advertised = expected + self.receive_buffer
+        if self.peer is not None:
+            self._window_edge = self._sent_next + self.peer.receive_buffer
+
+    def welcome(self, packet: Packet, sender: TcpFile, listener: Any) -> None:
+        """Be the server's end of the connection that a SYN has asked for."""
+        self.listener, self.peer = listener, sender
+        self.state = SYN_RECEIVED
+        self.local = (packet.destination.address, packet.destination.port)
+        self.remote = (packet.source.address, packet.source.port)
+        self.options = dict(listener.options)
+        self.send_buffer, self.receive_buffer = listener.send_buffer, listener.receive_buffer
+        if self._find_way():
+            self.kernel.remember(self)
+            self._expected = packet.seq + 1
+            self._send(SYN | ACK)
+
+    def _accepted(self) -> None:
+        self._established(self._expected)
+        listener, self.listener = self.listener, None
+        if listener is not None:
+            listener.admit(self)
+
+    # Acknowledgements
+
+    def _acknowledge(self) -> None:
+        """Tell the peer what has arrived and how much more may come.
+
+        The peer looks at it when it next wants to send; only one that waits is woken by an event of its own.
+        """
+        peer = self.peer
+        if peer is None or peer.state is CLOSED:
+            return
+        edge = self._expected + max(0, self.receive_buffer - self.incoming.size)
+        self._advertised = edge
+        if not (self.path.plain or self.path.is_open):
+            peer.go_unanswered()
+            return
+        peer._acks.append((self.clock.now + self.path.latency, self._expected, edge))
+        if peer._wants_acks:
+            peer._expect_acks()
+
+    def _expect_acks(self) -> None:
+        self._wants_acks = True
+        if self._acks and not self._acks_scheduled:
+            self._acks_scheduled = True
+            self.clock.carry(max(0.0, self._acks[0][0] - self.clock.now), self._heard, None)
+
+    def _take_acks(self) -> None:
+        acks, now = self._acks, self.clock.now
+        while acks and acks[0][0] <= now:
+            _, first, edge = acks.popleft()
+            if first > self._sent_first:
+                self._sent_first = first
+                self._probes = 0
+            if edge > self._window_edge:
+                self._window_edge = edge
+
+    def _heard(self, _: None) -> None:
+        """Acknowledgements have come for which somebody waits."""
+        self._acks_scheduled = self._wants_acks = False
+        if self.state is CLOSED:
+            return
+        self._take_acks()
+        self._flush()
+        if self._fin_sent and self._sent_first >= self._sent_next:
+            if self.state in AFTER_FIN_ACKED:
+                self._enter(AFTER_FIN_ACKED[self.state])
+        elif self._fin_sent or self.outgoing:
+            self._expect_acks()
+        self.wake()
+
+    def go_unanswered(self) -> None:
+        """An acknowledgement cannot get through: ask again later, as a retransmission would."""
+        if self._probing or self.state is CLOSED:
+            return
+        self._probing = True
+        pause = min((0.2 + 2 * self.path.config.latency) * 2**self._probes, LONGEST_PAUSE)
+        self._probes += 1
+        self.path.awaiting += 1
+        self.clock.after(pause, self._probe)
+
+    def _probe(self, _: None) -> None:
+        self._probing = False
+        self.path.awaiting -= 1
+        if self.state is CLOSED or self._sent_first >= self._sent_next:
+            return
+        if self._probes > RETRIES:
+            self._fail(errno.ETIMEDOUT)
+            return
+        packet = Packet(self.clock.now, TCP, self.here, self.there, b"", ACK, self._sent_first, self._expected)
+        packet.copy, packet.tries = True, self._probes
+        self.kernel.record(packet)
+        self._launch(packet)
+
+    def _destroy(self) -> None:
+        """Nothing is left but what the program still has in its hands."""
+        self.state = CLOSED
+        self.read_closed = self.write_closed = True
+        self.outgoing.clear()
+        self._acks.clear()
+        self._late.clear()
+        self.kernel.tcp.forget(self)
+        self.kernel.forget(self)

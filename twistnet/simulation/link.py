@@ -1,0 +1,391 @@
+"""One direction of one path between two hosts: how long, how reliably and how fast it carries packets.
+
+The rule of this module: a link knows octets and time, never what a packet means. It either delivers a packet, later, or
+says that it was lost; on a stream the kernel turns both into delay.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from attrs import define, evolve, field, frozen, validators
+
+from .clock import Clock
+from .packets import Fate, Packet
+from .slicing import Slicing
+from .tape import Tape
+
+__all__ = [
+    "Direction",
+    "Exponential",
+    "GilbertElliott",
+    "Independent",
+    "Jitter",
+    "LinkConfig",
+    "Loss",
+    "Normal",
+    "Uniform",
+]
+
+PROBABILITY = validators.and_(validators.instance_of((int, float)), validators.ge(0), validators.le(1))
+NOT_NEGATIVE = validators.and_(validators.instance_of((int, float)), validators.ge(0))
+ABOVE_ZERO = validators.and_(validators.instance_of((int, float)), validators.gt(0))
+HEADERS = {4: 20, 6: 40}
+"""Octets of an IP header, by version (RFC 791, RFC 8200)."""
+
+
+class Jitter(Protocol):
+    """How the delay of packets varies."""
+
+    def extra(self, tape: Tape) -> float:
+        """Seconds to add to the latency; may be negative, and the sum is never less than 0."""
+
+
+@frozen
+class Uniform:
+    """Delays from `latency - spread` to `latency + spread` seconds, each equally likely."""
+
+    spread: float = field(validator=NOT_NEGATIVE)
+
+    def extra(self, tape: Tape) -> float:
+        """See `Jitter.extra`."""
+        return tape.uniform(-self.spread, self.spread)
+
+
+@frozen
+class Normal:
+    """Delays around the latency with a standard deviation, in seconds."""
+
+    deviation: float = field(validator=NOT_NEGATIVE)
+
+    def extra(self, tape: Tape) -> float:
+        """See `Jitter.extra`."""
+        return tape.normal(0.0, self.deviation)
+
+
+@frozen
+class Exponential:
+    """Delays above the latency with a mean, in seconds: mostly little, sometimes much."""
+
+    mean: float = field(validator=ABOVE_ZERO)
+
+    def extra(self, tape: Tape) -> float:
+        """See `Jitter.extra`."""
+        return tape.exponential(self.mean)
+
+
+class Loss(Protocol):
+    """Which packets are lost."""
+
+    def lost(self, bad: bool, tape: Tape) -> tuple[bool, bool]:
+        """Whether the next packet is lost and whether the path is in its bad state afterwards, told whether it was."""
+
+
+@frozen
+class Independent:
+    """Each packet is lost with the same probability, whatever happened to the one before."""
+
+    probability: float = field(validator=PROBABILITY)
+
+    def lost(self, bad: bool, tape: Tape) -> tuple[bool, bool]:
+        """See `Loss.lost`."""
+        return tape.chance(self.probability), bad
+
+
+@frozen(kw_only=True)
+class GilbertElliott:
+    """Losses that come in bursts: a path that is now good, now bad (Gilbert 1960, Elliott 1963).
+
+    Attributes:
+        to_bad: The probability, a packet, of a good path turning bad.
+        to_good: The probability, a packet, of a bad path turning good; its inverse is the mean length of a burst.
+        good: The probability of losing a packet while the path is good.
+        bad: The same while it is bad.
+    """
+
+    to_bad: float = field(validator=PROBABILITY)
+    to_good: float = field(validator=PROBABILITY)
+    good: float = field(default=0.0, validator=PROBABILITY)
+    bad: float = field(default=1.0, validator=PROBABILITY)
+
+    def lost(self, bad: bool, tape: Tape) -> tuple[bool, bool]:
+        """See `Loss.lost`."""
+        bad = not tape.chance(self.to_good) if bad else tape.chance(self.to_bad)
+        return tape.chance(self.bad if bad else self.good), bad
+
+
+def _jitter(value: Any) -> Any:
+    return Uniform(value) if isinstance(value, (int, float)) and value else value or None
+
+
+def _loss(value: Any) -> Any:
+    return Independent(value) if isinstance(value, (int, float)) and value else value or None
+
+
+@frozen(kw_only=True)
+class LinkConfig:
+    """What one direction of a link does to packets.
+
+    Attributes:
+        latency: Seconds from one end to the other.
+        jitter: How the latency varies: a number of seconds is `Uniform`; or `Normal`, `Exponential`.
+        loss: Which packets are lost: a number is the probability of each, 0 to 1; or `GilbertElliott`. On a stream a
+            loss is a delay, until the retransmission arrives.
+        duplicate: The probability of a packet arriving twice. Streams drop the second.
+        reorder: The probability of a packet being held back by up to twice the latency (at least 2 ms), so that
+            others overtake it. Streams put them in order again.
+        rate: Octets a second, headers included; `None` for no limit.
+        mtu: Octets of the largest IP packet. A larger datagram goes in fragments and is lost with any of them.
+        queue: Octets of datagrams in flight or waiting for the rate, above which more are dropped; `None` for no
+            limit. Streams wait for their turn instead.
+        slicing: How streams are cut into segments: `OneByte()`, `Fixed(n)`, `RandomSizes(low, high)`,
+            `CutAt((n, ...))`; `None` for as large as the MTU allows.
+        coalescing: Whether one read takes what several segments brought. `None`: only if there is no slicing.
+    """
+
+    latency: float = field(default=0.001, validator=NOT_NEGATIVE)
+    jitter: Jitter | None = field(default=None, converter=_jitter)
+    loss: Loss | None = field(default=None, converter=_loss)
+    duplicate: float = field(default=0.0, validator=PROBABILITY)
+    reorder: float = field(default=0.0, validator=PROBABILITY)
+    rate: float | None = field(default=None, validator=validators.optional(ABOVE_ZERO))
+    mtu: int = field(default=1500, validator=validators.and_(validators.instance_of(int), validators.ge(128)))
+    queue: int | None = field(default=None, validator=validators.optional(NOT_NEGATIVE))
+    slicing: Slicing | None = field(default=None)
+    coalescing: bool | None = None
+
+    @jitter.validator
+    def _is_jitter(self, _: object, jitter: Any) -> None:
+        if jitter is not None and not hasattr(jitter, "extra"):
+            raise TypeError(f"jitter must be seconds, Uniform, Normal or Exponential, not {jitter!r}")
+
+    @loss.validator
+    def _is_loss(self, _: object, loss: Any) -> None:
+        if loss is not None and not hasattr(loss, "lost"):
+            raise TypeError(f"loss must be a probability or GilbertElliott, not {loss!r}")
+
+    @slicing.validator
+    def _is_slicing(self, _: object, slicing: Any) -> None:
+        if slicing is not None and not hasattr(slicing, "longest"):
+            raise TypeError(
+                f"slicing must be OneByte(), Fixed(n), RandomSizes(low, high) or CutAt(...), not {slicing!r}"
+            )
+
+    @property
+    def coalesces(self) -> bool:
+        """Whether one read may take what several segments brought."""
+        return self.slicing is None if self.coalescing is None else self.coalescing
+
+    @property
+    def plain(self) -> bool:
+        """Whether a packet simply arrives after the latency."""
+        chances = self.duplicate or self.reorder
+        return not (self.jitter or self.loss or chances or self.rate) and self.queue is None
+
+
+Deliver = Callable[[Packet], object]
+
+
+@frozen
+class Mark:
+    """A place in the streams of a direction at which something is to happen, once.
+
+    Attributes:
+        offset: After so many octets of one connection.
+        concerns: Whether a connection, told by its sending end, is meant.
+        reached: Called when that many octets have been sent, and no more.
+    """
+
+    offset: int
+    concerns: Callable[[Any], bool]
+    reached: Callable[[], object]
+
+
+@define(eq=False)
+class Direction:
+    """The way from one host to another.
+
+    Attributes:
+        source: The name of the host where it begins.
+        target: The name of the host where it ends.
+        clock: The network's.
+        tape: The network's.
+        config: What it does to packets.
+        record: Writes down the duplicates that the link itself makes.
+        blocks: How many partitions lie across it.
+        holds: How many holds are on it.
+        awaiting: How many retransmissions of lost segments are still to come.
+        plain: Whether a packet simply arrives after the latency: nothing else is to be decided.
+        whole: Whether streams are cut nowhere but at the MTU.
+        latency: That of the configuration.
+        marks: Places in a stream at which something is to happen.
+    """
+
+    source: str
+    target: str
+    clock: Clock
+    tape: Tape
+    config: LinkConfig
+    record: Callable[[Packet], object]
+    blocks: int = 0
+    holds: int = 0
+    awaiting: int = 0
+    plain: bool = True
+    whole: bool = True
+    latency: float = 0.0
+    marks: list[Mark] = field(factory=list)
+    _bad: bool = False
+    _free_at: float = 0.0
+    _in_flight: int = 0
+    _held: list[tuple[Packet, int, Deliver, Deliver]] = field(factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self._look()
+
+    def _look(self) -> None:
+        self.latency = self.config.latency
+        self.plain = self.config.plain and not self.blocks and not self.holds
+        self.whole = self.config.slicing is None and not self.marks
+
+    def update(self, **changes: Any) -> None:
+        """Change some of the configuration; packets on their way keep what they have.
+
+        Args:
+            changes: Fields of `LinkConfig`.
+
+        Raises:
+            TypeError: There is no such field.
+            ValueError: A value is out of its range.
+        """
+        self.config = evolve(self.config, **changes)
+        self._look()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent now can arrive, chance aside."""
+        return not (self.blocks or self.holds)
+
+    def block(self, more: int) -> None:
+        """Lay a partition across (1) or take one away (-1)."""
+        self.blocks += more
+        self._look()
+
+    def hold(self) -> None:
+        """Keep what is sent from now on, until `release`."""
+        self.holds += 1
+        self._look()
+
+    def release(self) -> None:
+        """Let what was held go on its way, in the order in which it was sent."""
+        self.holds -= 1
+        self._look()
+        held, self._held = (self._held, []) if not self.holds else ([], self._held)
+        for packet, octets, deliver, lost in held:
+            self.carry(packet, octets, deliver, lost)
+
+    def mark(self, mark: Mark) -> None:
+        """Let something happen at a place in a stream."""
+        self.marks.append(mark)
+        self._look()
+
+    def cut(self, end: Any, offset: int, size: int) -> int:
+        """How long the next segment may be, of `size` octets that begin at `offset` of a stream."""
+        if self.config.slicing is not None:
+            size = min(size, self.config.slicing.longest(offset, self.tape) or size)
+        for mark in self.marks:
+            if offset < mark.offset and mark.concerns(end):
+                size = min(size, mark.offset - offset)
+        return size
+
+    def passed(self, end: Any, offset: int) -> None:
+        """So much of a stream has been sent: let happen what was to happen there."""
+        for mark in [mark for mark in self.marks if offset >= mark.offset and mark.concerns(end)]:
+            self.marks.remove(mark)
+            self._look()
+            mark.reached()
+
+    @property
+    def held(self) -> int:
+        """How many packets are held."""
+        return len(self._held)
+
+    def carry(self, packet: Packet, octets: int, deliver: Deliver, lost: Deliver, drops: bool = False) -> None:
+        """Take a packet that is sent now.
+
+        Args:
+            packet: What to carry.
+            octets: How large it is, headers included.
+            deliver: Called with it when it arrives.
+            lost: Called with it, at once, when it does not; its fate says why.
+            drops: Whether a full queue drops it; a stream waits instead.
+        """
+        if self.plain and not self.latency:
+            deliver(packet)
+        elif self.plain:
+            self.clock.carry(self.latency, deliver, packet)
+        elif self.blocks:
+            self._lose(packet, Fate.CUT_OFF, lost)
+        elif self.holds:
+            packet.fate = Fate.HELD
+            self._held.append((packet, octets, deliver, lost))
+        elif drops and self._full(octets):
+            self._lose(packet, Fate.OVERFLOWED, lost)
+        else:
+            self._carry(packet, octets, deliver, lost)
+
+    def _carry(self, packet: Packet, octets: int, deliver: Deliver, lost: Deliver) -> None:
+        waiting = self._wait(octets)
+        if self._is_lost(octets):
+            self._lose(packet, Fate.LOST, lost)
+            return
+        packet.fate = Fate.IN_FLIGHT
+        self._depart(waiting, octets, deliver, packet)
+        if self.config.duplicate and self.tape.chance(self.config.duplicate):
+            duplicate = packet.again(self.clock.now)
+            self.record(duplicate)
+            self._depart(waiting, octets, deliver, duplicate)
+
+    def _depart(self, waiting: float, octets: int, deliver: Deliver, packet: Packet) -> None:
+        delay = waiting + self._delay()
+        self.clock.carry(delay, deliver, packet)
+        if self.config.queue is not None:
+            self._in_flight += octets
+            self.clock.carry(delay, self._leave, octets)
+
+    def _leave(self, octets: int) -> None:
+        self._in_flight -= octets
+
+    def _full(self, octets: int) -> bool:
+        return self.config.queue is not None and self._in_flight + octets > self.config.queue
+
+    def _lose(self, packet: Packet, fate: Fate, lost: Deliver) -> None:
+        packet.fate = fate
+        lost(packet)
+
+    def _wait(self, octets: int) -> float:
+        """Seconds until the last octet has left, at the rate of the link."""
+        if self.config.rate is None:
+            return 0.0
+        self._free_at = max(self._free_at, self.clock.now) + octets / self.config.rate
+        return self._free_at - self.clock.now
+
+    def _is_lost(self, octets: int) -> bool:
+        """Whether any of the fragments is lost."""
+        if self.config.loss is None:
+            return False
+        gone = False
+        for _ in range(math.ceil(octets / self.config.mtu) or 1):
+            lost, self._bad = self.config.loss.lost(self._bad, self.tape)
+            gone = gone or lost
+        return gone
+
+    def _delay(self) -> float:
+        config = self.config
+        delay = config.latency
+        if config.jitter is not None:
+            delay += config.jitter.extra(self.tape)
+        if config.reorder and self.tape.chance(config.reorder):
+            delay += self.tape.uniform(0.0, 2 * max(config.latency, 0.001))
+        return max(0.0, delay)

@@ -1,0 +1,65 @@
+"""Errors that were logged while a network ran.
+
+The rule of this module: a failure that somebody has logged is kept until a test has taken it or been failed by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from ..errors import ErrorsLogged
+
+__all__ = ["Logged"]
+
+
+@implementer(ILogObserver)
+class Logged:
+    """Listens to the log for failures."""
+
+    def __init__(self) -> None:
+        self._failures: list[Failure] = []
+        self._expecting: list[tuple[tuple[type[BaseException], ...], list[Failure]]] = []
+
+    def __call__(self, event: LogEvent) -> None:
+        failure = event.get("log_failure")
+        if not isinstance(failure, Failure):
+            return
+        for types, caught in reversed(self._expecting):
+            if not types or failure.check(*types):
+                caught.append(failure)
+                return
+        self._failures.append(failure)
+
+    def listen(self) -> None:
+        """Begin to listen."""
+        globalLogPublisher.addObserver(self)
+
+    def ignore(self) -> None:
+        """Stop listening."""
+        globalLogPublisher.removeObserver(self)
+
+    @contextmanager
+    def expecting(self, types: tuple[type[BaseException], ...]) -> Iterator[list[Failure]]:
+        """Let failures of some types go into a list while the block runs."""
+        caught: list[Failure] = []
+        entry = (types, caught)
+        self._expecting.append(entry)
+        try:
+            yield caught
+        finally:
+            self._expecting.remove(entry)
+
+    def check(self) -> None:
+        """Forget what was logged, and raise it.
+
+        Raises:
+            ErrorsLogged: There was something.
+        """
+        failures, self._failures = self._failures, []
+        if failures:
+            raise ErrorsLogged(tuple(failures))

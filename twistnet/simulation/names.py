@@ -1,0 +1,113 @@
+"""Names, which resolve through the simulation and never leave it.
+
+The rule of this module: a name is a host of the network, an alias that the test has given, or unknown; how long the answer
+takes and whether it comes at all can be set.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.interfaces import IHostnameResolver, IHostResolution
+from zope.interface import implementer
+
+if TYPE_CHECKING:
+    from .reactor import Host
+
+__all__ = ["Names"]
+
+
+@implementer(IHostResolution)
+class _Resolution:
+    """One question."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+@implementer(IHostnameResolver)
+class _Resolver:
+    """A host's resolver, which asks the network."""
+
+    def __init__(self, names: Names, host: Host) -> None:
+        self._names = names
+        self._host = host
+
+    def resolveHostName(
+        self,
+        resolutionReceiver: Any,
+        hostName: str,
+        portNumber: int = 0,
+        addressTypes: Any = None,
+        transportSemantics: str = "TCP",
+    ) -> Any:
+        """See `IHostnameResolver.resolveHostName`."""
+        resolution = _Resolution(hostName)
+        resolutionReceiver.resolutionBegan(resolution)
+
+        def answer() -> None:
+            if resolution.cancelled:
+                return
+            for address in self._names.lookup(hostName):
+                kind = IPv6Address if ":" in address else IPv4Address
+                if addressTypes is None or kind in addressTypes:
+                    resolutionReceiver.addressResolved(kind(transportSemantics, address, portNumber))
+            resolutionReceiver.resolutionComplete()
+
+        self._names.ask(self._host, hostName, answer)
+        return resolution
+
+
+class Names:
+    """The names of a network.
+
+    Attributes:
+        delay: Seconds until an answer comes.
+        failing: Names that are not found for the time being; `"*"` stands for all.
+        silent: Names for which no answer comes at all; `"*"` stands for all.
+    """
+
+    def __init__(self) -> None:
+        self.delay = 0.0
+        self.failing: set[str] = set()
+        self.silent: set[str] = set()
+        self._addresses: dict[str, tuple[str, ...]] = {"localhost": ("127.0.0.1", "::1")}
+
+    def add(self, name: str, *addresses: str) -> None:
+        """Let a name stand for addresses, the preferred first.
+
+        Raises:
+            ValueError: An address is not numeric.
+        """
+        for address in addresses:
+            ipaddress.ip_address(address)
+        self._addresses[name.lower()] = addresses
+
+    def remove(self, name: str) -> None:
+        """Forget a name."""
+        self._addresses.pop(name.lower(), None)
+
+    def lookup(self, name: str) -> tuple[str, ...]:
+        """The addresses of a name; none if it is unknown."""
+        text = name.lower().rstrip(".")
+        if text in self.failing or "*" in self.failing:
+            return ()
+        try:
+            return (str(ipaddress.ip_address(text)),)
+        except ValueError:
+            return self._addresses.get(text, ())
+
+    def ask(self, host: Host, name: str, answer: Any) -> None:
+        """Have an answer given in its time."""
+        if name.lower() not in self.silent and "*" not in self.silent:
+            host.callLater(self.delay, answer)
+
+    def install(self, host: Host) -> None:
+        """Let a host resolve names here."""
+        host.installNameResolver(_Resolver(self, host))

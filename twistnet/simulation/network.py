@@ -1,0 +1,339 @@
+"""A network: hosts, what is between them, and what goes wrong.
+
+The rule of this module: it knows who is there and how they are joined; how time passes is `running`'s affair.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Self
+
+from ..errors import SimulationError
+from ..units import did_you_mean
+from .faults import Fault
+from .kernel import FilePaths, Kernel, KernelConfig, MemoryPaths
+from .link import Direction, LinkConfig, Mark
+from .links import Link, Links
+from .names import Names
+from .packets import Fate, Transport
+from .reactor import Host
+from .running import Running
+from .tape import Tape
+from .trace import Trace
+
+__all__ = ["Network"]
+
+Boot = Callable[[Host], object]
+
+
+class Network(Running):
+    """A network in memory, in virtual time.
+
+    Make hosts, which are reactors, and let things happen with `run`, `advance` and `settle`. As a context manager it
+    lends the global reactor to its hosts until it is closed; without, only while it runs.
+
+    Attributes:
+        seed: What every choice of the network follows from.
+        tape: Those choices.
+        random: A `random.Random` for the choices of a test's own; it follows from the seed as well.
+        clock: Virtual time.
+        names: How names are resolved.
+        links: The ways between hosts.
+        trace: What has happened.
+        hosts: The hosts, by name.
+
+    Args:
+        seed: Any whole number.
+        link: What is between hosts unless it is said otherwise: fields of `LinkConfig`; 1 ms of latency by default.
+        trace: Where to write down what happens; `Trace(limit=0)` for nowhere.
+        patience: How many events `run` and `settle` let happen before they call it a `Livelock`.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        link: LinkConfig | dict[str, Any] | None = None,
+        trace: Trace | None = None,
+        patience: int = 10_000_000,
+    ) -> None:
+        self.seed = seed
+        self.tape = Tape(seed)
+        self.random = self.tape.another("random")
+        self.trace = trace if trace is not None else Trace()
+        self.names = Names()
+        self.hosts: dict[str, Host] = {}
+        self.refusing: list[tuple[str, Transport, int]] = []
+        self.swallowing: list[tuple[str, Transport, int]] = []
+        self._by_address: dict[str, Host] = {}
+        self._boots: dict[str, Boot] = {}
+        self._begun: dict[int, tuple[Fault, Any]] = {}
+        self._faults = 0
+        super().__init__(patience)
+        config = link if isinstance(link, LinkConfig) else LinkConfig(**(link or {}))
+        self.links = Links(self.clock, self.tape, self.trace.record, config)
+        self.bystander = self._bystander()
+        self.current = self.bystander
+
+    def __repr__(self) -> str:
+        return f"<simulated network of {', '.join(self.hosts) or 'nobody'}, seed {self.seed}, at {self.clock.now:g} s>"
+
+    # Hosts
+
+    def host(
+        self,
+        name: str,
+        *,
+        addresses: Iterable[str] | None = None,
+        files: str = "memory",
+        config: KernelConfig | None = None,
+        boot: Boot | None = None,
+    ) -> Host:
+        """Add a host.
+
+        Args:
+            name: By which other hosts find it.
+            addresses: Numeric ones, IPv4 or IPv6, the preferred first; by default one of 10.0.0.0/8 and one of
+                fd00::/8.
+            files: Where the paths of its UNIX sockets are: `"memory"`, or `"real"` for nodes in the file system.
+            config: The limits of its kernel.
+            boot: Called with the host now, and whenever it starts again after a crash: opens its ports.
+
+        Returns:
+            The host, which is a reactor.
+
+        Raises:
+            SimulationError: The name or an address is taken.
+            ValueError: An address is not numeric, or `files` is neither.
+        """
+        own = self._addresses(addresses)
+        taken = [name] if name in self.hosts else [address for address in own if address in self._by_address]
+        if taken:
+            raise SimulationError(f"{taken[0]} is taken: every host has its own name and addresses")
+        if files not in {"memory", "real"}:
+            raise ValueError(f"files must be 'memory' or 'real', not {files!r}")
+        host = self.hosts[name] = self._make(name, own, config, FilePaths() if files == "real" else None)
+        self._by_address.update(dict.fromkeys(own, host))
+        self.names.add(name, *own)
+        self.choose_current()
+        if boot is not None:
+            self._boots[name] = boot
+            self._boot(host)
+        return host
+
+    def _make(
+        self, name: str, addresses: tuple[str, ...], config: KernelConfig | None, paths: FilePaths | None
+    ) -> Host:
+        kernel = Kernel(
+            name,
+            addresses,
+            clock=self.clock,
+            wire=self,
+            loopback=self.links.direction(name, name),
+            record=self.trace.record,
+            ready=self.ready,
+            accepting=self.accepting,
+            config=config,
+            paths=paths or MemoryPaths(),
+        )
+        return Host(name, self, kernel)
+
+    def _bystander(self) -> Host:
+        """What the global reactor is for code that runs on no host."""
+        from .bystander import Bystander
+
+        return Bystander("outside", self, self._make("outside", (), None, None).kernel)
+
+    def _addresses(self, given: Iterable[str] | None) -> tuple[str, ...]:
+        if given is not None:
+            return tuple(str(ipaddress.ip_address(address)) for address in given)
+        number = next(n for n in range(1, 1 << 24) if f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" not in self._by_address)
+        return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", str(ipaddress.ip_address((0xFD << 120) + number))
+
+    def host_named(self, host: str | Host) -> Host:
+        """A host, by its name.
+
+        Raises:
+            SimulationError: There is none.
+        """
+        if isinstance(host, Host):
+            return host
+        if host not in self.hosts:
+            raise SimulationError(f"there is no host {host!r}{did_you_mean(host, self.hosts)}")
+        return self.hosts[host]
+
+    def crash(self, host: str | Host) -> None:
+        """Let a machine stop at once: its connections, ports and timers are gone, and nobody is told.
+
+        Its peers see what peers of a crashed machine see: nothing, until they send and are not answered, or until it
+        runs again and refuses what it does not know.
+        """
+        crashed = self.host_named(host)
+        if not crashed.kernel.is_up:
+            return
+        self.note(crashed.name, "crashes")
+        crashed.kernel.halt()
+        crashed.lose_everything()
+
+    def restart(self, host: str | Host) -> None:
+        """Let a machine that has crashed run again, with nothing open but what its `boot` opens."""
+        restarted = self.host_named(host)
+        if restarted.kernel.is_up:
+            return
+        self.note(restarted.name, "starts again")
+        restarted.kernel.boot()
+        self._boot(restarted)
+
+    def _boot(self, host: Host) -> None:
+        if host.name in self._boots:
+            with self.on(host):
+                self._boots[host.name](host)
+
+    # Links
+
+    def link(self, one: str | Host, other: str | Host) -> Link:
+        """What is between two hosts: `net.link(a, b).update(latency=0.05)`, `net.link(a, b).towards(b).update(...)`.
+
+        Raises:
+            SimulationError: There is no such host.
+        """
+        return self.links.link(self.host_named(one).name, self.host_named(other).name)
+
+    def direction(self, source: str | Host, target: str | Host) -> Direction:
+        """The way from one host to another.
+
+        Raises:
+            SimulationError: There is no such host.
+        """
+        return self.links.direction(self.host_named(source).name, self.host_named(target).name)
+
+    def default_link(self, **changes: Any) -> None:
+        """Change what is between every two hosts."""
+        self.links.update_default(**changes)
+
+    def route(self, kernel: Kernel, host: str) -> tuple[Kernel | None, Direction] | None:
+        """See `Wire.route`."""
+        target = self._by_address.get(host)
+        return (target.kernel, self.links.direction(kernel.name, target.name)) if target is not None else None
+
+    def others(self, kernel: Kernel) -> Iterator[tuple[Kernel, Direction]]:
+        """See `Wire.others`."""
+        for host in self.hosts.values():
+            if host.kernel is not kernel:
+                yield host.kernel, self.links.direction(kernel.name, host.name)
+
+    def verdict(self, kernel: Kernel, transport: Transport, port: int) -> Fate | None:
+        """See `Wire.verdict`."""
+        if not (self.refusing or self.swallowing):
+            return None
+        key = kernel.name, transport, port
+        return Fate.CUT_OFF if key in self.swallowing else Fate.REFUSED if key in self.refusing else None
+
+    # Faults
+
+    @contextmanager
+    def fault(self, fault: Fault) -> Iterator[Fault]:
+        """Let something go wrong for as long as the block runs.
+
+        Raises:
+            SimulationError: It names a host that is not there.
+        """
+        token = self.begin(fault)
+        try:
+            yield fault
+        finally:
+            self.end(token)
+
+    def begin(self, fault: Fault) -> int:
+        """Let something go wrong from now on; returns what `end` needs to put it right."""
+        begun = fault.begin(self)
+        self._faults += 1
+        self._begun[self._faults] = fault, begun
+        self.note("", f"{fault} begins")
+        return self._faults
+
+    def end(self, token: int) -> None:
+        """Put right what `begin` let go wrong; a second time, or after `heal`, it does nothing."""
+        if token in self._begun:
+            fault, begun = self._begun.pop(token)
+            fault.end(self, begun)
+            self.note("", f"{fault} ends")
+
+    def heal(self) -> None:
+        """Put everything right that goes wrong now."""
+        for token in list(self._begun):
+            self.end(token)
+
+    def partition(self, one: Any, other: Any, *, both: bool = True) -> int:
+        """Cut hosts off from others; returns what `end` needs. See `Partition`."""
+        from .faults import Partition
+
+        return self.begin(Partition(one, other, both=both))
+
+    def hold(self, one: Any, other: Any, *, both: bool = True) -> int:
+        """Keep back what hosts send each other; `release` lets it go, in order. See `Hold`."""
+        from .faults import Hold
+
+        return self.begin(Hold(one, other, both=both))
+
+    def release(self, token: int | None = None) -> None:
+        """Let go what one `hold` keeps, or all of them."""
+        from .faults import Hold
+
+        holds = [kept for kept, (fault, _) in self._begun.items() if isinstance(fault, Hold)]
+        for kept in holds if token is None else [token]:
+            self.end(kept)
+
+    def schedule(
+        self,
+        fault: Fault,
+        *,
+        at: float | None = None,
+        offset: int | None = None,
+        between: tuple[Any, Any] | None = None,
+        port: int | None = None,
+        lasting: float | None = None,
+    ) -> Self:
+        """Let something go wrong later: at a time, or at a place in a stream.
+
+        Args:
+            fault: What.
+            at: When, in virtual seconds since the network was made.
+            offset: After so many octets of a connection from the first host of `between` to the second; the stream is
+                cut there exactly, and what follows meets with the fault.
+            between: The two hosts, when `offset` is given.
+            port: Only a connection with this port at either end.
+            lasting: For how many seconds; for ever, or until `heal`, by default.
+
+        Raises:
+            ValueError: Neither or both of `at` and `offset` are given, or the time has passed.
+        """
+        if (at is None) == (offset is None) or (offset is not None and between is None):
+            raise ValueError("give either `at`, or `offset` with `between`")
+
+        def begin(_: None = None) -> None:
+            token = self.begin(fault)
+            if lasting is not None:
+                self.clock.after(lasting, self.end, token)
+
+        if at is not None:
+            if at < self.clock.now:
+                raise ValueError(f"at={at:g} has passed: it is {self.clock.now:g}")
+            self.clock.after(at - self.clock.now, begin)
+        elif offset is not None and between is not None:
+            if offset == 0:
+                raise ValueError("offset counts octets, from 1")
+            self.direction(*between).mark(Mark(offset, lambda end: _has_port(end, port), begin))
+        return self
+
+    def note(self, host: str, text: str) -> None:
+        """Write a line of one's own into the trace."""
+        self.trace.note(self.clock.now, host, "fault", text)
+
+
+def _has_port(end: Any, port: int | None) -> bool:
+    if port is None:
+        return True
+    return any(isinstance(address, tuple) and address[1] == port for address in (end.local, end.remote))

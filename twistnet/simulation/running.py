@@ -1,0 +1,331 @@
+"""How time passes: turns, and when to stop taking them.
+
+The rule of this module: nothing hangs. Either what was waited for happens, or an error says who waits for what, who goes
+round in circles, or what was logged.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+
+from ..errors import Deadlock, Livelock
+from . import reports
+from .clock import Clock
+from .global_reactor import GlobalReactor
+from .kernel.files import Watch
+from .logged import Logged
+
+if TYPE_CHECKING:
+    from .links import Links
+    from .reactor import Host
+    from .trace import Trace
+
+__all__ = ["Running"]
+
+T = TypeVar("T")
+SPIN = 100_000
+"""Turns within one instant, after which nobody is believed to get any further."""
+CREEP = 1000
+"""Turns with input or output within one instant, after which time moves on all the same, by a microsecond for each:
+where there is no latency, as on loopback, it is the work itself that takes the time."""
+
+
+class Running:
+    """What a network does with time.
+
+    Attributes:
+        clock: Virtual time.
+        ready: Watches whose socket may have become ready, in that order.
+        accepting: The same for listening sockets, whose turn is after the others'.
+        attention: Hosts that have calls from threads, or are to shut down.
+        current: The host that the global reactor stands for.
+    """
+
+    hosts: dict[str, Host]
+    links: Links
+    trace: Trace
+    bystander: Host
+
+    def __init__(self, patience: int) -> None:
+        self.clock = Clock()
+        self.ready: dict[Watch, None] = {}
+        self.accepting: dict[Watch, None] = {}
+        self.attention: dict[Host, None] = {}
+        self.current: Host
+        self._patience = patience
+        self._reactor = GlobalReactor()
+        self._logged = Logged()
+        self._depth = 0
+        self._tasks: dict[Deferred[Any], Any] = {}
+
+    # The global reactor
+
+    def enter(self, host: Host) -> None:
+        """Let the global reactor stand for a host."""
+        self.current = host
+        if self._reactor.is_lent:
+            self._reactor.stand_for(host)
+
+    def choose_current(self) -> None:
+        """Whom the global reactor stands for when nobody's turn it is: the only host, or none of them."""
+        hosts = list(self.hosts.values())
+        self.enter(hosts[0] if len(hosts) == 1 and hosts[0].kernel.is_up else self.bystander)
+
+    @contextmanager
+    def on(self, host: Host | str) -> Iterator[Host]:
+        """Let the global reactor stand for a host while the block runs: for code that takes no reactor."""
+        before = self.current
+        with self.in_force():
+            self.enter(self.hosts[host] if isinstance(host, str) else host)
+            try:
+                yield self.current
+            finally:
+                self.enter(before)
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Have the global reactor lent, and errors listened for, while the block runs."""
+        self._depth += 1
+        if self._depth == 1:
+            self._reactor.lend(self.current)
+            self._logged.listen()
+        try:
+            yield
+        finally:
+            self._depth -= 1
+            if not self._depth:
+                self._reactor.give_back()
+                self._logged.ignore()
+
+    def __enter__(self) -> Self:
+        self._whole = self.in_force()
+        self._whole.__enter__()
+        return self
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        try:
+            if kind is None:
+                self.check_errors(thoroughly=True)
+        finally:
+            self._whole.__exit__(None, None, None)
+
+    # Errors
+
+    @contextmanager
+    def expected_errors(self, *types: type[BaseException]) -> Iterator[list[Failure]]:
+        """Errors of these types (any, if none is given) may be logged while the block runs; they are in the list."""
+        with self.in_force(), self._logged.expecting(types) as caught:
+            yield caught
+            gc.collect()
+
+    def check_errors(self, *, thoroughly: bool = False) -> None:
+        """See whether anything has gone wrong unnoticed.
+
+        Args:
+            thoroughly: Look for Deferreds that failed with nobody listening wherever they are; it takes longer.
+
+        Raises:
+            ErrorsLogged: Something has.
+        """
+        gc.collect() if thoroughly else gc.collect(0)
+        self._logged.check()
+
+    # Turns
+
+    def turn(self) -> None:
+        """Let every host have one turn: calls from threads, what is due, then input and output."""
+        if self.attention:
+            waiting, self.attention = self.attention, {}
+            for host in waiting:
+                self.enter(host)
+                host.attend()
+        self.clock.fire_due()
+        if self.ready or self.accepting:
+            batch = [*self.ready, *self.accepting]
+            self.ready.clear()
+            self.accepting.clear()
+            for watch in batch:
+                host = watch.owner
+                if self.current is not host:
+                    self.enter(host)
+                host.serve(watch)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is to be done at this instant."""
+        if self.ready or self.accepting or self.attention:
+            return True
+        due = self.clock.next_time
+        return due is not None and due <= self.clock.now
+
+    def _go(self, until: Callable[[], bool], horizon: float, waiting_for: str, budget: int | None) -> bool:
+        """Take turns until something is so, or nothing is left before the horizon; returns whether it is so."""
+        clock, spins, instant, begun, taken = self.clock, 0, -1.0, self.clock.fired, 0
+        with self.in_force():
+            self._start_hosts()
+            while not until():
+                if self.is_busy:
+                    spins = spins + 1 if clock.now == instant else 0
+                    instant, taken = clock.now, taken + 1
+                    moves = bool(self.ready)
+                    self.turn()
+                    if moves and spins >= CREEP:
+                        self._creep()
+                    elif spins > SPIN or (budget is not None and clock.fired - begun + taken > budget):
+                        self._spinning(waiting_for)
+                else:
+                    due = clock.next_time
+                    if due is None or due > horizon:
+                        self.choose_current()
+                        return until()
+                    clock.now = due
+            self.choose_current()
+        return True
+
+    def _creep(self) -> None:
+        later, due = self.clock.now + CREEP * 1e-6, self.clock.next_time
+        self.clock.now = later if due is None or due > later else max(self.clock.now, due)
+
+    def _start_hosts(self) -> None:
+        for host in self.hosts.values():
+            if not host.has_run and host.kernel.is_up:
+                self.enter(host)
+                host.start()
+
+    def _spinning(self, waiting_for: str) -> None:
+        self.choose_current()
+        summary = f"{waiting_for}, and things go on happening at {self.clock.now:g} s without an end"
+        raise Livelock(summary, tuple(reports.who_spins(self)))
+
+    def _stuck(self, waiting_for: str, task: Any) -> Deadlock:
+        lines = [*reports.where(task), *reports.who_waits(self)]
+        lines += [f"the real reactor is to call {name}" for name in self._reactor.pending()]
+        return Deadlock(f"{waiting_for}, and nothing is left to happen at {self.clock.now:g} s", tuple(lines))
+
+    # What a test calls
+
+    def start(self, awaitable: Awaitable[T], *, on: Host | str | None = None) -> Deferred[T]:
+        """Begin something, and let it go on while the network runs.
+
+        Args:
+            awaitable: A coroutine or a Deferred.
+            on: The host that the global reactor stands for while it begins.
+
+        Returns:
+            A Deferred with its result. If it fails and nobody looks, the run fails.
+        """
+        host = self.hosts[on] if isinstance(on, str) else on
+        with self.in_force(), self.on(host or self.current):
+            started = _as_deferred(awaitable)
+        if not started.called:
+            self._tasks[started] = awaitable
+            started.addBoth(self._finished, started)
+        return started
+
+    def _finished(self, result: Any, task: Deferred[Any]) -> Any:
+        self._tasks.pop(task, None)
+        return result
+
+    def run(self, awaitable: Awaitable[T], *, timeout: float = 86_400.0, on: Host | str | None = None) -> T:
+        """Let things happen until something is done.
+
+        Args:
+            awaitable: A coroutine or a Deferred.
+            timeout: Virtual seconds after which it is given up.
+            on: The host that the global reactor stands for while it begins.
+
+        Returns:
+            Its result.
+
+        Raises:
+            Deadlock: Nothing is left to happen, and it is not done; says who waits for what.
+            Livelock: Things go on happening, and it is not done; says who goes round in circles.
+            ErrorsLogged: It is done, and something has gone wrong unnoticed.
+            Exception: Whatever it failed with.
+        """
+        outcome: list[Any] = []
+        task = self.start(awaitable, on=on)
+        task.addBoth(outcome.append)
+        name = reports.called(awaitable)
+        begun = self.clock.now
+        if not self._go(lambda: bool(outcome), begun + timeout, f"{name} is not done", self._patience):
+            if self.clock.next_time is None:
+                raise self._stuck(f"{name} is not done", awaitable)
+            self.clock.now = max(self.clock.now, begun + timeout)
+            self._spinning(f"{name} is not done after {timeout:g} s")
+        if isinstance(outcome[0], Failure):
+            outcome[0].raiseException()
+        self.check_errors()
+        result: T = outcome[0]
+        return result
+
+    def advance(self, seconds: float) -> None:
+        """Let so much virtual time pass, and everything happen that is due in it.
+
+        Raises:
+            ValueError: Less than 0 seconds.
+            Livelock: Time stands still, because something goes on happening at one instant.
+            ErrorsLogged: Something has gone wrong unnoticed.
+        """
+        if seconds < 0:
+            raise ValueError(f"time does not run backwards: {seconds!r}")
+        end = self.clock.now + seconds
+        self._go(lambda: False, end, f"advance({seconds:g}) does not get there", None)
+        self.clock.now = end
+        self.check_errors()
+
+    def settle(self) -> None:
+        """Let everything arrive that is on its way, lost segments that are sent again included.
+
+        Timers that are set for later do not fire, unless something on its way takes that long.
+
+        Raises:
+            Deadlock: Nothing is left to happen, not even a timer, and what `start` has begun is not done.
+            Livelock: It does not come to rest.
+            ErrorsLogged: Something has gone wrong unnoticed.
+        """
+        self._go(self._is_settled, float("inf"), "the network does not settle", self._patience)
+        if self._tasks and self.clock.next_time is None:
+            task = next(iter(self._tasks.values()))
+            raise self._stuck(f"{reports.called(task)} is not done", task)
+        self.check_errors()
+
+    def _is_settled(self) -> bool:
+        return not (self.is_busy or self.clock.traffic or self.links.retransmissions_come)
+
+    # What a host's own run() calls
+
+    def run_host(self, host: Host) -> None:
+        """Let things happen until a host's reactor is stopped.
+
+        Raises:
+            Deadlock: Nothing is left that could stop it.
+        """
+
+        def stopped() -> bool:
+            return not host._started
+
+        if not self._go(stopped, float("inf"), f"the reactor of {host.name} is not stopped", None):
+            raise self._stuck(f"the reactor of {host.name} is not stopped", None)
+
+    def iterate(self, delay: float | None) -> None:
+        """One turn, after waiting for something to happen for so many virtual seconds at most."""
+        due = self.clock.next_time
+        if not self.is_busy and delay and due is not None:
+            self.clock.now = min(due, self.clock.now + delay)
+        with self.in_force():
+            self.turn()
+
+
+def _as_deferred(awaitable: Any) -> Deferred[Any]:
+    if isinstance(awaitable, Deferred):
+        return awaitable
+    if isinstance(awaitable, Coroutine):
+        return Deferred.fromCoroutine(awaitable)
+    raise TypeError(f"a coroutine or a Deferred can be run, not {awaitable!r}")

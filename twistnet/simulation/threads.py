@@ -1,0 +1,63 @@
+"""Threads, for a program that must do the same thing every time.
+
+The rule of this module: what is sent to a thread runs at once and to its end, in the next turn of the host; nothing ever
+runs beside anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+if TYPE_CHECKING:
+    from .reactor import Host
+
+__all__ = ["InlineThreadPool"]
+
+log = Logger()
+
+
+class InlineThreadPool:
+    """A `twisted.python.threadpool.ThreadPool` without threads.
+
+    A function that waits for another thread, as `blockingCallFromThread` does, waits for ever: there is none.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def start(self) -> None:
+        """See `ThreadPool.start`."""
+
+    def stop(self) -> None:
+        """See `ThreadPool.stop`."""
+
+    def adjustPoolsize(self, minthreads: int | None = None, maxthreads: int | None = None) -> None:
+        """See `ThreadPool.adjustPoolsize`."""
+
+    def callInThread(self, func: Callable[..., object], *args: Any, **kw: Any) -> None:
+        """See `ThreadPool.callInThread`."""
+        self.callInThreadWithCallback(None, func, *args, **kw)
+
+    def callInThreadWithCallback(
+        self,
+        onResult: Callable[[bool, Any], object] | None,
+        func: Callable[..., object],
+        *args: Any,
+        **kw: Any,
+    ) -> None:
+        """See `ThreadPool.callInThreadWithCallback`."""
+        self._host.callFromThread(self._run, onResult, func, args, kw)
+
+    def _run(self, onResult: Any, func: Any, args: Any, kw: Any) -> None:
+        try:
+            succeeded, result = True, func(*args, **kw)
+        except Exception:
+            succeeded, result = False, Failure()
+        if onResult is not None:
+            onResult(succeeded, result)
+        elif not succeeded:
+            log.failure("Unhandled error in a simulated thread", failure=result)

@@ -1,0 +1,133 @@
+"""A trial case with a simulated network.
+
+The rule of this module: errors that were logged are trial's affair. The network hands them over, and takes back the ones
+that it was told to expect.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from twisted.python.components import proxyForInterface
+from twisted.python.failure import Failure
+from twisted.trial.itrial import IReporter
+from twisted.trial.unittest import SynchronousTestCase
+
+from ..errors import ConfigurationError, ErrorsLogged
+from ..units import parse_whole
+from .network import Network
+
+if TYPE_CHECKING:
+    from .link import LinkConfig
+
+__all__ = ["NetworkTestCase"]
+
+TRACE_LINES = 40
+
+
+class NetworkTestCase(SynchronousTestCase):
+    """A case whose `network` is new for each test, and lends the global reactor to its hosts meanwhile.
+
+    It runs under trial and under pytest. A test that fails shows the seed, the command that repeats it and the end of
+    the trace. Errors that were logged fail a test as they do in any trial case, after it, unless
+    `flushLoggedErrors` has removed them or they came within `network.expected_errors`; `network.run` does not raise
+    them.
+
+    Attributes:
+        network: The network, made by `setUp`.
+        link: What is between its hosts, as `Network` takes it.
+        seed: What its choices follow from, unless the environment has another in TWISTNET_SEED.
+        patience: How many events it lets happen in vain.
+    """
+
+    link: ClassVar[LinkConfig | dict[str, Any] | None] = None
+    seed: ClassVar[int] = 0
+    patience: ClassVar[int] = 10_000_000
+    network: Network
+
+    def setUp(self) -> None:
+        """Make the network.
+
+        Raises:
+            ConfigurationError: What TWISTNET_SEED has is no seed.
+        """
+        super().setUp()
+        network = _Network(self, _seed(self.seed), link=self.link, patience=self.patience)
+        self.network = network.__enter__()
+        self.addCleanup(network.__exit__, None, None, None)
+
+    def run(self, result: Any = None) -> Any:
+        """Run the test; a reporter of trial's is shown more of what fails."""
+        return super().run(_Reporter(result) if IReporter.providedBy(result) else result)
+
+
+def _seed(default: int) -> int:
+    try:
+        return parse_whole(os.environ.get("TWISTNET_SEED", default))
+    except ValueError as error:
+        raise ConfigurationError(str(error), ("TWISTNET_SEED",)) from None
+
+
+class _Network(Network):
+    """A network that leaves it to trial to fail a test for what was logged."""
+
+    def __init__(self, case: NetworkTestCase, seed: int, **settings: Any) -> None:
+        super().__init__(seed, **settings)
+        self._case = case
+
+    def check_errors(self, *, thoroughly: bool = False) -> None:
+        """See that everything is logged that has gone wrong."""
+        with suppress(ErrorsLogged):
+            super().check_errors(thoroughly=thoroughly)
+
+    @contextmanager
+    def expected_errors(self, *types: type[BaseException]) -> Iterator[list[Failure]]:
+        """See `Network.expected_errors`."""
+        with super().expected_errors(*types) as caught:
+            yield caught
+        expected = {id(failure) for failure in caught}
+        logged: list[Failure] = self._case._observer.getErrors()
+        logged[:] = [failure for failure in logged if id(failure) not in expected]
+
+
+class _Reporter(proxyForInterface(IReporter, "original")):  # type: ignore[misc]
+    """Hands a reporter of trial's what it shows of a failure."""
+
+    def addError(self, test: Any, error: Any) -> None:
+        """See `IReporter.addError`."""
+        self.original.addError(test, _explained(test, error))
+
+    def addFailure(self, test: Any, failure: Any) -> None:
+        """See `IReporter.addFailure`."""
+        self.original.addFailure(test, _explained(test, failure))
+
+
+class _Explained(Failure):
+    """A failure whose traceback goes on with what happened on the network."""
+
+    def __init__(self, failure: Failure, explanation: str) -> None:
+        self.__dict__.update(failure.__dict__)
+        self._explanation = explanation
+
+    def getTraceback(self, *args: Any, **kw: Any) -> str:
+        """See `Failure.getTraceback`."""
+        return f"{super().getTraceback(*args, **kw)}\n{self._explanation}\n"
+
+
+def _explained(case: NetworkTestCase, failure: Any) -> Any:
+    network = getattr(case, "network", None)
+    if network is None or not isinstance(failure, Failure):
+        return failure
+    trace = network.trace.last(TRACE_LINES)
+    return _Explained(failure, f"seed {network.seed}; to see it again:\n\n  {_command(case)}\n\n{trace}")
+
+
+def _command(case: NetworkTestCase) -> str:
+    trial = ["python", "-m", "twisted.trial"] if Path(sys.argv[0]).name == "__main__.py" else ["trial"]
+    return f"TWISTNET_SEED={case.network.seed} {shlex.join([*trial, case.id()])}"
