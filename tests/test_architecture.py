@@ -18,6 +18,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("endpoints",),
     ("protocols", "policies", "transport"),
     ("wire",),
+    ("simulation",),
     ("addresses", "config", "tls"),
     ("errors",),
     ("units", "_version"),
@@ -66,8 +67,21 @@ def test_what_is_pure_imports_no_twisted(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)
+def test_the_simulation_stands_apart(path: Path) -> None:
+    if room_of(path) == "simulation":
+        assert rooms_imported(path) <= {"errors", "units"}
+    else:
+        assert "simulation" not in rooms_imported(path)
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "simulation" / "kernel").glob("*.py")), ids=str)
+def test_the_simulated_kernel_imports_no_twisted(path: Path) -> None:
+    assert not [name for name in imports_of(path) if name.startswith(("twisted.", "zope"))]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
 def test_only_the_top_floor_finds_the_global_reactor(path: Path) -> None:
-    if room_of(path) not in {"tap", "client"}:
+    if room_of(path) not in {"tap", "client", "simulation"}:
         assert "twisted.internet.reactor" not in imports_of(path)
 
 

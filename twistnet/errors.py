@@ -148,4 +148,6 @@ class ErrorsLogged(SimulationError):
     def __str__(self) -> str:
         count = len(self.failures)
         heading = "1 error was logged" if count == 1 else f"{count} errors were logged"
-        return "\n".join([f"{heading} while the network ran:", *(one.getTraceback() for one in self.failures)])
+        return "\n".join(
+            [f"{heading} while the network ran:", *(one.getTraceback() for one in self.failures)]
+        )

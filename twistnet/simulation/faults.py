@@ -125,7 +125,7 @@ class Degrade(_Between):
     changes: tuple[tuple[str, Any], ...] = ()
 
     def __init__(self, one: Any, other: Any, *, both: bool = True, **changes: Any) -> None:
-        self.__attrs_init__(one, other, tuple(sorted(changes.items())), both=both)  # type: ignore[attr-defined]
+        self.__attrs_init__(one, other, tuple(sorted(changes.items())), both=both)
 
     def begin(self, network: Network) -> list[dict[str, Any]]:
         """See `Fault.begin`."""
@@ -261,7 +261,7 @@ class _OfNames:
     names: tuple[str, ...]
 
     def __init__(self, *names: str) -> None:
-        self.__attrs_init__(tuple(name.lower() for name in names) or ("*",))  # type: ignore[attr-defined]
+        self.__attrs_init__(tuple(name.lower() for name in names) or ("*",))
 
     def __str__(self) -> str:
         return f"{type(self).__name__} {' '.join(self.names)}"

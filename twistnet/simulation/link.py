@@ -29,9 +29,9 @@ __all__ = [
     "Uniform",
 ]
 
-PROBABILITY = validators.and_(validators.instance_of((int, float)), validators.ge(0), validators.le(1))
-NOT_NEGATIVE = validators.and_(validators.instance_of((int, float)), validators.ge(0))
-ABOVE_ZERO = validators.and_(validators.instance_of((int, float)), validators.gt(0))
+PROBABILITY: Any = validators.and_(validators.instance_of((int, float)), validators.ge(0), validators.le(1))
+NOT_NEGATIVE: Any = validators.and_(validators.instance_of((int, float)), validators.ge(0))
+ABOVE_ZERO: Any = validators.and_(validators.instance_of((int, float)), validators.gt(0))
 HEADERS = {4: 20, 6: 40}
 """Octets of an IP header, by version (RFC 791, RFC 8200)."""
 
@@ -311,7 +311,9 @@ class Direction:
         """How many packets are held."""
         return len(self._held)
 
-    def carry(self, packet: Packet, octets: int, deliver: Deliver, lost: Deliver, drops: bool = False) -> None:
+    def carry(
+        self, packet: Packet, octets: int, deliver: Deliver, lost: Deliver, drops: bool = False
+    ) -> None:
         """Take a packet that is sent now.
 
         Args:

@@ -64,7 +64,9 @@ class Link:
         for direction in self._directions():
             if direction.target == name:
                 return direction
-        raise ValueError(f"{name} is not at either end of the link of {self.there.source} and {self.there.target}")
+        raise ValueError(
+            f"{name} is not at either end of the link of {self.there.source} and {self.there.target}"
+        )
 
 
 class Links:

@@ -55,7 +55,7 @@ class _Resolver:
             if resolution.cancelled:
                 return
             for address in self._names.lookup(hostName):
-                kind = IPv6Address if ":" in address else IPv4Address
+                kind: Any = IPv6Address if ":" in address else IPv4Address
                 if addressTypes is None or kind in addressTypes:
                     resolutionReceiver.addressResolved(kind(transportSemantics, address, portNumber))
             resolutionReceiver.resolutionComplete()

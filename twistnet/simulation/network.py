@@ -149,8 +149,12 @@ class Network(Running):
     def _addresses(self, given: Iterable[str] | None) -> tuple[str, ...]:
         if given is not None:
             return tuple(str(ipaddress.ip_address(address)) for address in given)
-        number = next(n for n in range(1, 1 << 24) if f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" not in self._by_address)
-        return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", str(ipaddress.ip_address((0xFD << 120) + number))
+        number = next(
+            n for n in range(1, 1 << 24) if f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" not in self._by_address
+        )
+        return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", str(
+            ipaddress.ip_address((0xFD << 120) + number)
+        )
 
     def host_named(self, host: str | Host) -> Host:
         """A host, by its name.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -196,18 +196,26 @@ def network(request: pytest.FixtureRequest, network_seed: int) -> Iterator[Netwo
     """A simulated network of this test's own, for whose hosts the global reactor stands meanwhile.
 
     `@pytest.mark.network(link=..., seed=..., trace=..., patience=...)` on the test, its class or its module sets what
-    `twistnet.simulation.Network` takes. When the test has passed, it fails nevertheless if anything has gone wrong
-    unnoticed: an error was logged, or a Deferred has failed with nobody listening.
+    `twistnet.simulation.Network` takes. The test may be an `async def`, which the network runs. A test that has passed
+    fails nevertheless if anything has gone wrong unnoticed: an error was logged, or a Deferred has failed with nobody
+    listening.
     """
+    from ..errors import ErrorsLogged
     from .network import Network
 
     _check_marks(request.node)
     made = request.node.stash[_NETWORK] = Network(network_seed, **_own(_settings(request.node)))
     request.node.stash[_FAILED] = False
-    with suppress(_TestFailed), made:
-        yield made
-        if request.node.stash[_FAILED]:
-            raise _TestFailed
+    unnoticed = ""
+    try:
+        with suppress(_TestFailed), made:
+            yield made
+            if request.node.stash[_FAILED]:
+                raise _TestFailed
+    except ErrorsLogged as error:
+        unnoticed = str(error)
+    if unnoticed:
+        pytest.fail(unnoticed, pytrace=False)
 
 
 def _own(settings: dict[str, Any]) -> dict[str, Any]:
@@ -218,6 +226,21 @@ def _own(settings: dict[str, Any]) -> dict[str, Any]:
     if settings.get("trace") is not None:
         settings["trace"] = evolve(settings["trace"])
     return settings
+
+
+@pytest.hookimpl(tryfirst=True)  # before plugins that run tests on the real reactor, which is lent
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a test that has a network; if it is a coroutine or returns a Deferred, the network runs that."""
+    running = pyfuncitem.stash.get(_NETWORK, None)
+    if running is None:
+        return None
+    names = pyfuncitem._fixtureinfo.argnames
+    returned = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    if isinstance(returned, Awaitable):
+        running.run(returned)
+    elif returned is not None:
+        pytest.fail(f"a test returns nothing or something to wait for, not {returned!r}", pytrace=False)
+    return True
 
 
 # What a failure shows

@@ -135,7 +135,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
 
     # Time
 
-    def seconds(self) -> float:  # type: ignore[override]
+    def seconds(self) -> float:
         """See `IReactorTime.seconds`: virtual seconds by this host's clock."""
         return self.seconds_at(self._clock.now)
 
@@ -465,7 +465,9 @@ class Host(_PollLikeMixin, PosixReactorBase):
         except OSError:
             peer = None
         if peer:
-            raise WrongReactor(f"{self.name} cannot adopt a real connection, to {peer!r}: its peer is not simulated")
+            raise WrongReactor(
+                f"{self.name} cannot adopt a real connection, to {peer!r}: its peer is not simulated"
+            )
         likeness = self.kernel.socket(real.family, real.type)
         options = [(socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.SOL_SOCKET, socket.SO_REUSEPORT)]
         if real.family == socket.AF_INET6:

@@ -7,7 +7,8 @@ begins; cutting never changes, drops or reorders an octet.
 from __future__ import annotations
 
 from bisect import bisect_right
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 from attrs import field, frozen, validators
 
@@ -60,14 +61,18 @@ class RandomSizes:
         return tape.whole(self.low, self.high)
 
 
+def _in_order(offsets: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(sorted(set(offsets)))
+
+
 @frozen
 class CutAt:
     """Cuts at exact offsets of the stream, counted from its first octet, and nowhere else."""
 
-    offsets: tuple[int, ...] = field(converter=lambda offsets: tuple(sorted(set(offsets))))
+    offsets: tuple[int, ...] = field(converter=_in_order)
 
     @offsets.validator
-    def _above_zero(self, _: object, offsets: tuple[int, ...]) -> None:
+    def _above_zero(self, _: object, offsets: tuple[Any, ...]) -> None:
         if any(not isinstance(offset, int) or offset < 1 for offset in offsets):
             raise ValueError(f"offsets must be whole numbers from 1: {offsets!r}")
 

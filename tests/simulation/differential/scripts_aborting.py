@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from .script import script
 from .world import World
 
@@ -117,3 +119,21 @@ async def writing_into_a_reset(world: World) -> None:
     server.transport.write(b"too late")
     await world.settle()
     world.record("client received", client.received)
+
+
+@script()
+async def what_the_reasons_say(world: World) -> None:
+    """The messages of ConnectionDone, ConnectionAborted and ConnectionLost."""
+    said: list[str] = []
+
+    def listen(reason: Any) -> None:
+        said.append(str(reason.value))
+
+    for end in ("loseConnection", "abortConnection"):
+        server, client = await world.pair()
+        for protocol in (server, client):
+            protocol.connectionLost = listen  # type: ignore[assignment,method-assign]
+        getattr(client.transport, end)()
+        await world.until(lambda: len(said) in {2, 4})
+        await world.settle()
+    world.record("said", *said)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from .recording import Recording
 from .script import script
 from .world import World
@@ -249,24 +247,6 @@ async def a_close_waits_for_all_output(world: World) -> None:
     await world.until(lambda: server.reason)
     await world.settle()
     world.record("server received all", server.received == BIG)
-
-
-@script()
-async def what_the_reasons_say(world: World) -> None:
-    """The messages of ConnectionDone, ConnectionAborted and ConnectionLost."""
-    said: list[str] = []
-
-    def listen(reason: Any) -> None:
-        said.append(str(reason.value))
-
-    for end in ("loseConnection", "abortConnection"):
-        server, client = await world.pair()
-        for protocol in (server, client):
-            protocol.connectionLost = listen  # type: ignore[assignment,method-assign]
-        getattr(client.transport, end)()
-        await world.until(lambda: len(said) in {2, 4})
-        await world.settle()
-    world.record("said", *said)
 
 
 @script(logs=(ZeroDivisionError,))

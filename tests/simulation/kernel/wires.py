@@ -72,6 +72,7 @@ class Machines:
             loopback=self.links.direction(name, name),
             record=self.packets.append,
             ready={},
+            accepting={},
             config=KernelConfig(**config),
         )
         return kernel
@@ -329,7 +330,7 @@ def same_on_both(script: Callable[[World], None]) -> Callable[[Path], None]:
             seen.append(world.seen)
         real, simulated = seen
         assert real, "the script has seen nothing"
-        assert simulated == real
+        assert simulated == real, f"\n     real {real}\nsimulated {simulated}"
 
     del test.__wrapped__  # type: ignore[attr-defined]  # pytest would ask for the script's arguments
     return test

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from twisted.cred.checkers import AllowAnonymousAccess, InMemoryUsernamePasswordDatabaseDontUse
 from twisted.cred.credentials import Anonymous, UsernamePassword
+from twisted.cred.error import UnauthorizedLogin
 from twisted.cred.portal import IRealm, Portal
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.error import ConnectionLost
@@ -238,7 +239,7 @@ def test_a_wrong_password() -> None:
     """A login with a wrong password fails, and nobody is logged in."""
     with Network(seed=38, link=ROUGH) as net:
         inside, client = realm(net)
-        with pytest.raises(pb.RemoteError) as raised:
+        with net.expected_errors(UnauthorizedLogin), pytest.raises(pb.RemoteError) as raised:
             logged_in(net, client, UsernamePassword(b"zoe", b"guess"))
         assert raised.value.remoteType == b"twisted.cred.error.UnauthorizedLogin"
         assert inside.attached == {}

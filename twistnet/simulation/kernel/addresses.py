@@ -6,7 +6,6 @@ socket; the shapes that Python's sockets use exist only on the way in and out.
 
 from __future__ import annotations
 
-import errno
 import ipaddress
 import os
 import socket
@@ -91,7 +90,9 @@ def taken(address: Any, family: int, call: str) -> Address:
     """
     longest = 2 if family == socket.AF_INET else 4
     if not isinstance(address, tuple) or not 2 <= len(address) <= longest:
-        raise TypeError(f"an address of {socket.AddressFamily(family).name} is a tuple (host, port): {address!r}")
+        raise TypeError(
+            f"an address of {socket.AddressFamily(family).name} is a tuple (host, port): {address!r}"
+        )
     host, port = address[0], address[1]
     if not isinstance(port, int):
         raise TypeError(f"{type(port).__name__!r} object cannot be interpreted as an integer")

@@ -211,9 +211,9 @@ class Kernel:
         if not (is_any(host) or self.has(host) or (isinstance(file, UdpFile) and self._is_group(host))):
             raise failure(errno.EADDRNOTAVAIL)
         ports = self.tcp if isinstance(file, TcpFile) else self.udp
-        if isinstance(file, TcpFile) and address[1] and not file.flag(socket.SO_REUSEADDR):
-            if any(local[1] == address[1] for local, _ in self._ends):
-                raise failure(errno.EADDRINUSE)
+        exact = isinstance(file, TcpFile) and address[1] and not file.flag(socket.SO_REUSEADDR)
+        if exact and any(local[1] == address[1] for local, _ in self._ends):
+            raise failure(errno.EADDRINUSE)
         ports.bind(file, address)
 
     def _is_group(self, host: str) -> bool:
@@ -277,9 +277,10 @@ class Kernel:
 
     def forget(self, end: TcpFile) -> None:
         """A connection that is no more."""
-        if end.local is not None and end.remote is not None:
-            if self._ends.get((end.local, end.remote)) is end:
-                del self._ends[end.local, end.remote]
+        if end.local is None or end.remote is None:
+            return
+        if self._ends.get((end.local, end.remote)) is end:
+            del self._ends[end.local, end.remote]
 
     def tcp_end(self, local: Address, remote: Address) -> TcpFile | None:
         """The end of a connection, if there is one."""
@@ -338,9 +339,7 @@ class Kernel:
         flags = RST if packet.flags & ACK else RST | ACK
         end = packet.seq + len(packet.payload) + bool(packet.flags & SYN)
         source = Endpoint(self.name, packet.destination.address, packet.destination.port)
-        reset = Packet(
-            self.clock.now, Transport.TCP, source, packet.source, b"", flags, packet.ack, end
-        )
+        reset = Packet(self.clock.now, Transport.TCP, source, packet.source, b"", flags, packet.ack, end)
         self.record(reset)
         route[1].carry(reset, 40, sender.arrived_if_open, _let_go)
 
@@ -394,7 +393,9 @@ class Kernel:
                 file.arrived(packet)
         elif fits:
             best = fits[max(fits)]
-            best[_spread(packet.source, len(best)) if best[-1].flag(socket.SO_REUSEPORT) else -1].arrived(packet)
+            best[_spread(packet.source, len(best)) if best[-1].flag(socket.SO_REUSEPORT) else -1].arrived(
+                packet
+            )
         elif verdict is Fate.CUT_OFF:
             packet.fate = verdict
         else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 from typing import Any, Protocol
 
 from .addresses import failure
@@ -163,7 +164,7 @@ class FilePaths:
                 self._files[identity] = new
 
     def _identity(self, path: bytes) -> tuple[int, int]:
-        found = os.stat(path)
+        found = Path(os.fsdecode(path)).stat()
         return found.st_dev, found.st_ino
 
     def find(self, path: bytes) -> Any:
@@ -188,14 +189,14 @@ class FilePaths:
 
     def chmod(self, path: Any, mode: int) -> None:
         """See `Paths.chmod`."""
-        os.chmod(path, mode)
+        Path(os.fsdecode(path)).chmod(mode)
 
     def unlink(self, path: Any) -> None:
         """See `Paths.unlink`."""
-        os.unlink(path)
+        Path(os.fsdecode(path)).unlink()
 
     remove = unlink
 
     def stat(self, path: Any) -> Any:
         """See `Paths.stat`."""
-        return os.stat(path)
+        return Path(os.fsdecode(path)).stat()

@@ -52,7 +52,7 @@ class Ports:
             raise failure(errno.EADDRINUSE)
         file.local = (host, port)
         self._bound.setdefault(port, []).append(file)
-        return file.local
+        return host, port
 
     def choose(self, file: Any, host: str) -> int:
         """A port that nobody has on this address.

@@ -250,7 +250,7 @@ class Socket:
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send all, or raise EAGAIN, as a non-blocking socket does."""
         view = memoryview(data)
-        while len(view):
+        while view:
             view = view[self.send(view) :]
 
     def sendto(self, data: Any, *arguments: Any) -> int:

@@ -36,6 +36,7 @@ NEIGHBOUR = 3.0
 """Seconds until an address that nobody has is known to be unreachable (mcast_solicit times retrans_time)."""
 
 CLOSED, SYN_SENT, SYN_RECEIVED = State.CLOSED, State.SYN_SENT, State.SYN_RECEIVED
+UNCONNECTED = frozenset({CLOSED, SYN_SENT, State.LISTEN})
 ARRIVED = Fate.ARRIVED
 TCP = Transport.TCP
 
@@ -82,7 +83,7 @@ class TcpFile(StreamFile):
     @property
     def is_connected(self) -> bool:
         """See `StreamFile.is_connected`."""
-        return self.state not in {CLOSED, SYN_SENT, State.LISTEN}
+        return self.state not in UNCONNECTED
 
     @property
     def coalesces(self) -> bool:
@@ -159,12 +160,8 @@ class TcpFile(StreamFile):
         Raises:
             OSError: EAGAIN, EPIPE, ECONNRESET, ETIMEDOUT, ENOTCONN.
         """
-        if self.error:
-            self.raise_error()
-        if self.write_closed:
-            raise failure(errno.EPIPE)
-        if not self.is_connected:
-            raise failure(errno.EAGAIN if self.state is SYN_SENT else errno.EPIPE)
+        if self.error or self.write_closed or self.state in UNCONNECTED:
+            self._refuse_to_send()
         if self._acks:
             self._take_acks()
         room = self.send_buffer - len(self.outgoing) - (self._sent_next - self._sent_first)
@@ -174,21 +171,24 @@ class TcpFile(StreamFile):
         octets = len(data)
         if octets > room:
             data, octets = data[:room], room
-        if octets <= self._mss and not self.outgoing and self.path.whole:
-            if self._sent_next + octets <= self._window_edge:
-                if octets:
-                    self._send(PSH | ACK, bytes(data))
-                return octets
-        self.outgoing += data
-        self._flush()
+        fits = octets <= self._mss and self._sent_next + octets <= self._window_edge
+        if fits and octets and not self.outgoing and self.path.whole:
+            self._send(PSH | ACK, bytes(data))
+        else:
+            self.outgoing += data
+            self._flush()
         return octets
+
+    def _refuse_to_send(self) -> None:
+        self.raise_error()
+        raise failure(errno.EAGAIN if self.state is SYN_SENT else errno.EPIPE)
 
     def has_read(self) -> None:
         """See `StreamFile.has_read`: a window that was nearly shut is opened again."""
         edge = self._expected + self.receive_buffer - self.incoming.size
-        if edge - self._advertised >= min(self.receive_buffer // 2, 2 * self._mss) and self.peer is not None:
-            if self._advertised - self._expected < self.receive_buffer // 2:
-                self._acknowledge()
+        worth_telling = edge - self._advertised >= min(self.receive_buffer // 2, 2 * self._mss)
+        if worth_telling and self._advertised - self._expected < self.receive_buffer // 2:
+            self._acknowledge()
 
     def shutdown(self, how: int) -> None:
         """See shutdown(2).
@@ -356,8 +356,7 @@ class TcpFile(StreamFile):
             return
         if self.state is SYN_RECEIVED:
             self._accepted()
-        if packet.ack > self._sent_first:
-            self._sent_first = packet.ack
+        self._sent_first = max(self._sent_first, packet.ack)
         if packet.payload or flags & FIN:
             self._take_in(packet)
         elif packet.copy:
@@ -481,8 +480,7 @@ class TcpFile(StreamFile):
             if first > self._sent_first:
                 self._sent_first = first
                 self._probes = 0
-            if edge > self._window_edge:
-                self._window_edge = edge
+            self._window_edge = max(self._window_edge, edge)
 
     def _heard(self, _: None) -> None:
         """Acknowledgements have come for which somebody waits."""
@@ -516,7 +514,9 @@ class TcpFile(StreamFile):
         if self._probes > RETRIES:
             self._fail(errno.ETIMEDOUT)
             return
-        packet = Packet(self.clock.now, TCP, self.here, self.there, b"", ACK, self._sent_first, self._expected)
+        packet = Packet(
+            self.clock.now, TCP, self.here, self.there, b"", ACK, self._sent_first, self._expected
+        )
         packet.copy, packet.tries = True, self._probes
         self.kernel.record(packet)
         self._launch(packet)

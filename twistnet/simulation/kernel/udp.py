@@ -208,4 +208,3 @@ class UdpFile(File):
     def close(self) -> None:
         """See `File.close`."""
         self.kernel.udp.forget(self)
-

@@ -58,7 +58,7 @@ class UnixStreamFile(StreamFile):
     @property
     def coalesces(self) -> bool:
         """See `StreamFile.coalesces`: as the loopback link of the machine has it."""
-        return self.kernel.loopback.config.coalesces
+        return bool(self.kernel.loopback.config.coalesces)
 
     def connect(self, path: bytes) -> int:
         """See connect(2): it is done at once, or not at all. Returns an error number, or 0."""
