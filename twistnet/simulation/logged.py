@@ -26,7 +26,7 @@ class Logged:
         self._expecting: list[tuple[tuple[type[BaseException], ...], list[Failure]]] = []
 
     def __call__(self, event: LogEvent) -> None:
-        failure = event.get("log_failure")
+        failure = event.get("log_failure") or event.get("failure")
         if not isinstance(failure, Failure):
             return
         for types, caught in reversed(self._expecting):

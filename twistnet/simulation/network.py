@@ -134,7 +134,6 @@ class Network(Running):
             loopback=self.links.direction(name, name),
             record=self.trace.record,
             ready=self.ready,
-            accepting=self.accepting,
             config=config,
             paths=paths or MemoryPaths(),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import permutations
 from math import ceil
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from attrs import NOTHING, field, fields, frozen, has, validators
 
@@ -170,7 +170,7 @@ def _hosts(names: tuple[str, ...]) -> str:
     return repr(names[0] if len(names) == 1 else names)
 
 
-# Plans to draw
+# Faults to draw from, the plainest first: a failing plan shrinks towards them
 
 
 @frozen(kw_only=True)
@@ -186,22 +186,11 @@ class _Stage:
         return list(permutations(self.hosts, 2))
 
     @property
-    def sides(self) -> list[tuple[Any, Any]]:
-        """One host and another, then one host and all the others."""
-        if len(self.hosts) < 3:
-            return [*self.pairs]
-        return [*self.pairs, *((one, tuple(h for h in self.hosts if h != one)) for one in self.hosts)]
-
-
-Faults: TypeAlias = st.SearchStrategy[Fault]
-
-
-def _between(kind: Callable[..., Fault]) -> Callable[[_Stage], Faults]:
-    def faults(stage: _Stage) -> Faults:
-        both = st.sampled_from([True, False])
-        return st.builds(lambda sides, both: kind(*sides, both=both), st.sampled_from(stage.sides), both)
-
-    return faults
+    def ways(self) -> list[tuple[Any, Any, bool]]:
+        """One host and another, then one host and all the others; whether both ways."""
+        others = [(one, tuple(host for host in self.hosts if host != one)) for one in self.hosts]
+        sides = self.pairs if len(self.hosts) < 3 else [*self.pairs, *others]
+        return [(one, other, both) for both in (True, False) for one, other in sides]
 
 
 _WORSE: dict[str, list[Any]] = {
@@ -215,48 +204,42 @@ _WORSE: dict[str, list[Any]] = {
 }
 
 
-def _degraded(stage: _Stage) -> Faults:
+def _between(kind: Callable[..., Fault], **changes: Any) -> Callable[[_Stage], list[Fault]]:
+    return lambda stage: [kind(one, other, both=both, **changes) for one, other, both in stage.ways]
+
+
+def _degraded(stage: _Stage) -> list[Fault]:
     """One field at a time: two faults that overlap make a link that is worse in two ways."""
-    changes = st.one_of(
-        [st.tuples(st.just(name), st.sampled_from(values)) for name, values in _WORSE.items()]
-    )
-
-    def degrade(sides: tuple[Any, Any], both: bool, change: tuple[str, Any]) -> Fault:
-        return Degrade(*sides, both=both, **{change[0]: change[1]})
-
-    return st.builds(degrade, st.sampled_from(stage.sides), st.sampled_from([True, False]), changes)
+    changes = [(name, value) for name, values in _WORSE.items() for value in values]
+    return [fault for name, value in changes for fault in _between(Degrade, **{name: value})(stage)]
 
 
-def _at_port(kind: Callable[..., Fault]) -> Callable[[_Stage], Faults]:
-    return lambda stage: st.sampled_from(
-        [
-            kind(host, port, **({"transport": transport[0]} if transport else {}))
-            for host, port, *transport in stage.ports
-        ]
-    )
+def _at_port(kind: Callable[..., Fault]) -> Callable[[_Stage], list[Fault]]:
+    return lambda stage: [
+        kind(host, port, transport=transport[0] if transport else "tcp")
+        for host, port, *transport in stage.ports
+    ]
 
 
-def _of_names(kind: Callable[..., Fault]) -> Callable[[_Stage], Faults]:
-    return lambda stage: st.sampled_from([kind(), *map(kind, stage.hosts)])
+def _of_names(kind: Callable[..., Fault]) -> Callable[[_Stage], list[Fault]]:
+    return lambda stage: [kind(), *map(kind, stage.hosts)]
 
 
-_FAULTS: dict[Any, Callable[[_Stage], Faults]] = {
+_FAULTS: dict[Any, Callable[[_Stage], list[Fault]]] = {
     Partition: _between(Partition),
     Hold: _between(Hold),
     Reset: _between(Reset),
     Degrade: _degraded,
-    Crash: lambda stage: st.sampled_from(stage.crashing).map(Crash),
+    Crash: lambda stage: [Crash(host) for host in stage.crashing],
     Refuse: _at_port(Refuse),
     BlackHole: _at_port(BlackHole),
     NamesFail: _of_names(NamesFail),
     NamesSilent: _of_names(NamesSilent),
-    NamesSlow: lambda stage: st.sampled_from([1.0, 0.1, 10.0]).map(NamesSlow),
-    Skew: lambda stage: st.builds(
-        Skew, st.sampled_from(stage.hosts), st.sampled_from([1.0, -1.0, 60.0, -60.0, 3600.0, -3600.0])
-    ),
+    NamesSlow: lambda stage: [NamesSlow(seconds) for seconds in (1.0, 0.1, 10.0)],
+    Skew: lambda stage: [
+        Skew(host, jump) for jump in (1.0, -1.0, 60.0, -60.0, 3600.0, -3600.0) for host in stage.hosts
+    ],
 }
-"""How to draw a fault of each kind, the ones that say most first: a failing plan shrinks towards them."""
-
 _NEEDS: dict[Any, str] = {
     **dict.fromkeys((Partition, Hold, Reset, Degrade), "two hosts"),
     **dict.fromkeys((Refuse, BlackHole), "`ports`"),
@@ -301,10 +284,9 @@ def fault_plans(
         ports=tuple((_name(host), *rest) for host, *rest in ports),
     )
     _check(stage, duration, most, octets)
-    faults = st.one_of([_FAULTS[kind](stage) for kind in _chosen(stage, kinds)])
-    return st.lists(_planned(faults, stage, int(duration * 1000), octets), max_size=most).map(
-        lambda drawn: Plan(tuple(drawn))
-    )
+    faults = [_FAULTS[kind](stage) for kind in _chosen(stage, kinds)]
+    one = _planned(faults, stage.pairs if octets else [], int(duration * 1000), octets)
+    return st.tuples(*[one] * most).map(lambda drawn: Plan(found for found in drawn if found is not None))
 
 
 def _name(host: Any) -> str:
@@ -336,25 +318,36 @@ def _chosen(stage: _Stage, kinds: Iterable[type[Any]] | None) -> list[type[Any]]
     return [kind for kind in possible if kind in wanted]
 
 
-# When and for how long, in whole milliseconds
+# Each part is drawn whether it is used or not: where nothing shifts, hypothesis can leave out any of them
 
 
 def _moments(low: int, high: int) -> st.SearchStrategy[int]:
-    """From `low` to `high`: a whole second if it can be, or early, when most happens on a network."""
+    """Milliseconds: a whole second if it can be, or early, when most happens on a network."""
     first, last = ceil(low / 1000), high // 1000
     whole = [st.integers(first, last).map(lambda seconds: seconds * 1000)] if first <= last else []
     return st.one_of([*whole, st.integers(low, min(high, 1000)), st.integers(low, high)])
 
 
 @st.composite
-def _planned(draw: st.DrawFn, faults: Faults, stage: _Stage, duration: int, octets: int) -> Planned:
-    fault, rest = draw(faults), duration
-    start: dict[str, Any]
-    if octets and stage.pairs and draw(st.booleans()):
-        places = st.one_of(st.integers(1, min(octets, 64)), st.integers(1, octets))
-        start = {"offset": draw(places), "between": draw(st.sampled_from(stage.pairs))}
-    else:
-        at = draw(_moments(0, duration - 1))
-        start, rest = {"at": at / 1000}, duration - at
-    lasting = None if isinstance(fault, Reset) else draw(_moments(1, rest)) / 1000
-    return Planned(fault, lasting=lasting, **start)
+def _planned(
+    draw: st.DrawFn, faults: list[list[Fault]], pairs: list[tuple[str, str]], duration: int, octets: int
+) -> Planned | None:
+    happens = draw(st.booleans())
+    fault = draw(st.sampled_from(draw(st.sampled_from(faults))))
+    start, rest = draw(_starts(pairs, duration, octets))
+    lasting = draw(_moments(1, rest)) / 1000
+    return Planned(fault, lasting=None if isinstance(fault, Reset) else lasting, **start) if happens else None
+
+
+@st.composite
+def _starts(
+    draw: st.DrawFn, pairs: list[tuple[str, str]], duration: int, octets: int
+) -> tuple[dict[str, Any], int]:
+    """When or where, as `Planned` takes it, and how many milliseconds are left then."""
+    if pairs:
+        between, in_stream = draw(st.sampled_from(pairs)), draw(st.booleans())
+        if in_stream:
+            early = st.integers(1, min(octets, 64))
+            return {"offset": draw(st.one_of(early, st.integers(1, octets))), "between": between}, duration
+    at = draw(_moments(0, duration - 1))
+    return {"at": at / 1000}, duration - at

@@ -42,7 +42,6 @@ class Running:
     Attributes:
         clock: Virtual time.
         ready: Watches whose socket may have become ready, in that order.
-        accepting: The same for listening sockets, whose turn is after the others'.
         attention: Hosts that have calls from threads, or are to shut down.
         current: The host that the global reactor stands for.
     """
@@ -55,7 +54,6 @@ class Running:
     def __init__(self, patience: int) -> None:
         self.clock = Clock()
         self.ready: dict[Watch, None] = {}
-        self.accepting: dict[Watch, None] = {}
         self.attention: dict[Host, None] = {}
         self.current: Host
         self._patience = patience
@@ -146,10 +144,9 @@ class Running:
                 self.enter(host)
                 host.attend()
         self.clock.fire_due()
-        if self.ready or self.accepting:
-            batch = [*self.ready, *self.accepting]
+        if self.ready:
+            batch = list(self.ready)
             self.ready.clear()
-            self.accepting.clear()
             for watch in batch:
                 host = watch.owner
                 if self.current is not host:
@@ -159,7 +156,7 @@ class Running:
     @property
     def is_busy(self) -> bool:
         """Whether anything is to be done at this instant."""
-        if self.ready or self.accepting or self.attention:
+        if self.ready or self.attention:
             return True
         due = self.clock.next_time
         return due is not None and due <= self.clock.now
@@ -221,8 +218,11 @@ class Running:
             A Deferred with its result. If it fails and nobody looks, the run fails.
         """
         host = self.hosts[on] if isinstance(on, str) else on
-        with self.in_force(), self.on(host or self.current):
-            started = _as_deferred(awaitable)
+        with self.in_force():
+            self._start_hosts()
+            self.choose_current()
+            with self.on(host or self.current):
+                started = _as_deferred(awaitable)
         if not started.called:
             self._tasks[started] = awaitable
             started.addBoth(self._finished, started)

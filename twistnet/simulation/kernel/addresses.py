@@ -127,7 +127,7 @@ def is_loopback(host: str) -> bool:
 
 def is_broadcast(host: str) -> bool:
     """Whether an address stands for every machine of the network."""
-    return host == "255.255.255.255"
+    return host in {"255.255.255.255", "127.255.255.255"}
 
 
 def is_any(host: str) -> bool:

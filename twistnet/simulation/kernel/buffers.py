@@ -26,6 +26,11 @@ class ByteQueue:
         self.size = 0
         self.taken = 0
 
+    @property
+    def cost(self) -> int:
+        """What it takes of the sender's buffer on a UNIX socket: its octets, and 512 for each piece."""
+        return self.size + 512 * len(self._pieces)
+
     def put(self, piece: bytes) -> None:
         """Add a piece, which must not be empty."""
         self._pieces.append(piece)

@@ -80,7 +80,6 @@ class Kernel:
         paths: The names of its UNIX sockets.
         locks: The lock files beside those that are in memory only.
         ready: Where watches are put when something has changed, in that order.
-        accepting: Where those of listening sockets are put instead: whoever connects hears of it first.
         tcp: Its TCP ports.
         udp: Its UDP ports.
         is_up: Whether it runs; a machine that does not swallows everything.
@@ -96,7 +95,6 @@ class Kernel:
         loopback: Any,
         record: Callable[[Packet], object],
         ready: dict[Watch, None],
-        accepting: dict[Watch, None],
         config: KernelConfig | None = None,
         paths: MemoryPaths | FilePaths | None = None,
     ) -> None:
@@ -107,7 +105,6 @@ class Kernel:
         self.loopback = loopback
         self.record = record
         self.ready = ready
-        self.accepting = accepting
         self.config = config or KernelConfig()
         self.paths = paths or MemoryPaths()
         self.locks: set[Any] = set()
@@ -225,8 +222,10 @@ class Kernel:
 
     def source_for(self, host: str) -> str | None:
         """The address that packets for `host` leave from, or `None` if there is none of that family."""
-        if self.has(host) or is_any(host):
-            return host if not is_any(host) else ("::1" if ":" in host else "127.0.0.1")
+        if is_any(host) or host.startswith("127."):
+            return "::1" if ":" in host else "127.0.0.1"
+        if self.has(host):
+            return host
         own = [address for address in self.addresses if (":" in address) == (":" in host)]
         return own[0] if own else None
 

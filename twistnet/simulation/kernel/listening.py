@@ -49,11 +49,6 @@ class TcpListener(StreamFile):
         """See `File.poll`."""
         return IN if self.queue else 0
 
-    def wake(self) -> None:
-        """See `File.wake`."""
-        for watch in self.watches:
-            self.kernel.accepting[watch] = None
-
     def asked(self, packet: Packet, sender: TcpFile) -> None:
         """A SYN has arrived."""
         if len(self.queue) > self.backlog:

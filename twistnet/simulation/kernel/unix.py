@@ -118,7 +118,7 @@ class UnixStreamFile(StreamFile):
         peer = self.peer
         if self.write_closed or peer is None or peer.read_closed:
             raise failure(errno.EPIPE)
-        room = self.send_buffer - peer.incoming.size
+        room = self.send_buffer - peer.incoming.cost
         if room <= 0:
             raise failure(errno.EAGAIN)
         data = bytes(data[:room])
@@ -204,7 +204,7 @@ class UnixStreamFile(StreamFile):
             mask |= ERR
         if self.peer is None or ((self.ended or self.read_closed) and self.write_closed):
             mask |= HUP
-        used = self.peer.incoming.size if self.peer is not None else 0
+        used = self.peer.incoming.cost if self.peer is not None else 0
         return mask | OUT if used * 4 <= self.send_buffer else mask
 
 
@@ -259,6 +259,8 @@ class UnixListener(StreamFile):
     def close(self) -> None:
         """See `File.close`: those that were not accepted are closed; the path stays, and refuses."""
         for end in self.queue:
+            if end.peer is not None:
+                end.peer.error = errno.ECONNRESET
             end.close()
         self.queue.clear()
         self.kernel.paths.forget(self)
@@ -316,6 +318,8 @@ class UnixDatagramFile(File):
             raise failure(errno.ECONNREFUSED)
         if len(data) > LONGEST:
             raise failure(errno.EMSGSIZE)
+        if to._peer is not None and to._peer is not self:
+            raise failure(errno.EPERM)
         if len(to._queue) >= QUEUE:
             raise failure(errno.EAGAIN)
         self._note(data, to)
