@@ -72,7 +72,6 @@ class Machines:
             loopback=self.links.direction(name, name),
             record=self.packets.append,
             ready={},
-            accepting={},
             config=KernelConfig(**config),
         )
         return kernel

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from twisted.internet.ssl import Certificate, PrivateCertificate, trustRootFromCertificates
 
-__all__ = ["authority", "certificate", "pem", "trust_root"]
+__all__ = ["authority", "authority_pem", "certificate", "pem", "trust_root"]
 
 FIRST_DAY = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 LAST_DAY = datetime.datetime(2049, 12, 31, tzinfo=datetime.UTC)
@@ -68,7 +68,12 @@ def certificate(host: str, signer: str = "authority") -> PrivateCertificate:
     return loaded
 
 
+def authority_pem(signer: str = "authority") -> bytes:
+    """The authority's own certificate."""
+    signed, _ = authority(signer)
+    return signed.public_bytes(serialization.Encoding.PEM)
+
+
 def trust_root(signer: str = "authority") -> Any:
     """Trust in the authority, and in nobody else."""
-    signed, _ = authority(signer)
-    return trustRootFromCertificates([Certificate.loadPEM(signed.public_bytes(serialization.Encoding.PEM))])
+    return trustRootFromCertificates([Certificate.loadPEM(authority_pem(signer))])
