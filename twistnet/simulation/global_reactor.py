@@ -18,7 +18,7 @@ __all__ = ["GlobalReactor"]
 
 
 UNITS, PAUSE = 100, 0.001
-"""What the cooperator does in one go, and virtual seconds until the next, unless there is input or output meanwhile."""
+"""What the cooperator does in one go, and virtual seconds until the next but one."""
 
 
 def _some_units() -> Callable[[], bool]:
@@ -30,8 +30,12 @@ def _some_units() -> Callable[[], bool]:
 def _cooperator() -> task.Cooperator:
     reactor: Any = import_module("twisted.internet.reactor")
 
+    last = [-1.0]
+
     def later(call: Callable[[], None]) -> Any:
-        return reactor.callLater(0 if reactor.network.ready else PAUSE, call)
+        now = reactor.network.clock.now
+        again, last[0] = last[0] == now, now
+        return reactor.callLater(PAUSE if again else 0, call)
 
     return task.Cooperator(terminationPredicateFactory=_some_units, scheduler=later)
 

@@ -7,9 +7,8 @@ out or made smaller, and what is left is Python that can go into a test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import permutations
-from math import ceil
-from typing import TYPE_CHECKING, Any
+from itertools import count, permutations
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import NOTHING, field, fields, frozen, has, validators
 
@@ -285,8 +284,10 @@ def fault_plans(
     )
     _check(stage, duration, most, octets)
     faults = [_FAULTS[kind](stage) for kind in _chosen(stage, kinds)]
-    one = _planned(faults, stage.pairs if octets else [], int(duration * 1000), octets)
-    return st.tuples(*[one] * most).map(lambda drawn: Plan(found for found in drawn if found is not None))
+    starts = _times(duration), _places(stage.pairs if octets else [], octets)
+    kinds_and_starts = [(kind, start) for start in starts if start is not None for kind in faults]
+    one = _planned(kinds_and_starts, _rounded(duration), duration)
+    return st.lists(one, max_size=most).map(lambda drawn: Plan(tuple(drawn)))
 
 
 def _name(host: Any) -> str:
@@ -318,36 +319,45 @@ def _chosen(stage: _Stage, kinds: Iterable[type[Any]] | None) -> list[type[Any]]
     return [kind for kind in possible if kind in wanted]
 
 
-# Each part is drawn whether it is used or not: where nothing shifts, hypothesis can leave out any of them
+# Four choices a fault, and each the simpler the earlier it stands: more, and hypothesis would leave in what can be left out
+
+Start: TypeAlias = st.SearchStrategy[dict[str, Any]]
 
 
-def _moments(low: int, high: int) -> st.SearchStrategy[int]:
-    """Milliseconds: a whole second if it can be, or early, when most happens on a network."""
-    first, last = ceil(low / 1000), high // 1000
-    whole = [st.integers(first, last).map(lambda seconds: seconds * 1000)] if first <= last else []
-    return st.one_of([*whole, st.integers(low, min(high, 1000)), st.integers(low, high)])
+def _rounded(duration: float) -> list[float]:
+    """Seconds above 0: whole ones, then early ones, for most happens early on a network, then halves between them."""
+    step = next(
+        step
+        for power in count()
+        for step in (10**power, 2 * 10**power, 5 * 10**power)
+        if duration < 100 * step
+    )
+    whole = [float(step * n) for n in range(1, 101)]
+    early = [n / 2000 for n in range(1, 41)] + [n / 100 for n in range(3, 100, 4)]
+    halves = [seconds - step / 2 for seconds in whole]
+    return [seconds for seconds in (*whole, *early, *halves) if seconds < duration] or [duration]
+
+
+def _times(duration: float) -> Start:
+    return st.sampled_from([{"at": seconds} for seconds in (0.0, *_rounded(duration)) if seconds < duration])
+
+
+def _places(pairs: list[tuple[str, str]], octets: int) -> Start | None:
+    """Among the first octets of a stream, or anywhere in it, as often."""
+    early = min(octets, 64)
+
+    def place(n: int) -> dict[str, Any]:
+        n, pair = divmod(n, len(pairs))
+        return {"offset": (n % early if n < octets else n - octets) + 1, "between": pairs[pair]}
+
+    return st.integers(0, 2 * octets * len(pairs) - 1).map(place) if pairs else None
 
 
 @st.composite
 def _planned(
-    draw: st.DrawFn, faults: list[list[Fault]], pairs: list[tuple[str, str]], duration: int, octets: int
-) -> Planned | None:
-    happens = draw(st.booleans())
-    fault = draw(st.sampled_from(draw(st.sampled_from(faults))))
-    start, rest = draw(_starts(pairs, duration, octets))
-    lasting = draw(_moments(1, rest)) / 1000
-    return Planned(fault, lasting=None if isinstance(fault, Reset) else lasting, **start) if happens else None
-
-
-@st.composite
-def _starts(
-    draw: st.DrawFn, pairs: list[tuple[str, str]], duration: int, octets: int
-) -> tuple[dict[str, Any], int]:
-    """When or where, as `Planned` takes it, and how many milliseconds are left then."""
-    if pairs:
-        between, in_stream = draw(st.sampled_from(pairs)), draw(st.booleans())
-        if in_stream:
-            early = st.integers(1, min(octets, 64))
-            return {"offset": draw(st.one_of(early, st.integers(1, octets))), "between": between}, duration
-    at = draw(_moments(0, duration - 1))
-    return {"at": at / 1000}, duration - at
+    draw: st.DrawFn, kinds: list[tuple[list[Fault], Start]], lengths: list[float], duration: float
+) -> Planned:
+    faults, starts = draw(st.sampled_from(kinds))
+    fault, start, lasting = draw(st.sampled_from(faults)), draw(starts), draw(st.sampled_from(lengths))
+    rest = round(duration - start.get("at", 0.0), 9)
+    return Planned(fault, lasting=None if isinstance(fault, Reset) else min(lasting, rest), **start)

@@ -311,7 +311,7 @@ def test_an_error_has_the_class_that_python_gives_it() -> None:
     ],
 )
 def test_addresses_have_one_spelling(given_address: Any, family: int, expected: tuple[str, int]) -> None:
-    assert taken(given_address, family) == expected
+    assert taken(given_address, family, "bind") == expected
 
 
 def test_addresses_are_shown_as_their_family_shows_them() -> None:
@@ -323,4 +323,4 @@ def test_addresses_are_shown_as_their_family_shows_them() -> None:
 @pytest.mark.parametrize("host", ["nobody.invalid", "1.2.3", "1.2.3.4.5", "256.1.1.1", "::g"])
 def test_a_name_is_not_resolved(host: str) -> None:
     with pytest.raises(socket.gaierror):
-        taken((host, 1), socket.AF_INET6)
+        taken((host, 1), socket.AF_INET6, "bind")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twisted.internet.address import IPv4Address
+from twisted.internet.address import IPv6Address
 from twisted.internet.defer import TimeoutError, gatherResults
 from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 from twisted.internet.protocol import Factory, Protocol
@@ -37,7 +37,7 @@ def zone(tmp_path: Path) -> Iterator[Path]:
 
 
 class Answering(server.DNSServerFactory):  # type: ignore[misc]
-    """Counts the questions that it is asked over TCP."""
+    """Counts the questions that it is asked over TCP, and truncates what it answers over UDP."""
 
     noisy = False
     streams = 0
@@ -45,6 +45,10 @@ class Answering(server.DNSServerFactory):  # type: ignore[misc]
     def buildProtocol(self, addr: Any) -> Any:
         self.streams += 1
         return super().buildProtocol(addr)
+
+    def sendReply(self, protocol: Any, message: Any, address: Any) -> None:
+        message.maxSize = 512 if address is not None else 0
+        super().sendReply(protocol, message, address)
 
 
 def listen(host: Host, factory: Any) -> Any:
@@ -79,7 +83,9 @@ def test_other_records(zone: Path) -> None:
         names, asking = net.host("names"), net.host("asking")
         listen(names, Answering([BindAuthority(str(zone))]))
         asked = resolver(asking, names)
-        assert addresses(net.run(asked.lookupAddress("alias.example.test"))) == ["192.0.2.1"]
+        (alias,), _, _ = net.run(asked.lookupAddress("alias.example.test"))
+        assert alias.payload.name.name == b"www.example.test"
+        assert net.run(asked.getHostByName("alias.example.test")) == "2001:db8::1"
         (record,), _, _ = net.run(asked.lookupIPV6Address("www.example.test"))
         assert record.payload.address.hex() == "20010db8000000000000000000000001"
         with pytest.raises(DNSNameError):
@@ -154,11 +160,11 @@ def test_a_zone_transfer(zone: Path) -> None:
 def test_it_is_the_resolver_of_a_host(zone: Path) -> None:
     """A host with this resolver connects by names that only the simulated server knows."""
     with Network(seed=98, link=ROUGH) as net:
-        names, web, asking = net.host("names"), net.host("web", addresses=["192.0.2.1"]), net.host("asking")
+        names, web, asking = net.host("names"), net.host("web", addresses=["2001:db8::1"]), net.host("asking")
         listen(names, Answering([BindAuthority(str(zone))]))
-        web.listenTCP(80, Factory.forProtocol(Protocol))
+        web.listenTCP(80, Factory.forProtocol(Protocol), interface="::")
         asking.installResolver(resolver(asking, names))
         connected: Any = net.run(
             connectProtocol(HostnameEndpoint(asking, "alias.example.test", 80), Protocol())
         )
-        assert connected.transport.getPeer() == IPv4Address("TCP", "192.0.2.1", 80)
+        assert connected.transport.getPeer() == IPv6Address("TCP", "2001:db8::1", 80)
