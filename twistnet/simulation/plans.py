@@ -7,7 +7,7 @@ out or made smaller, and what is left is Python that can go into a test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import count, permutations
+from itertools import count, permutations, product
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from attrs import NOTHING, field, fields, frozen, has, validators
@@ -104,6 +104,10 @@ class Planned:
         return f"after {self.offset} octets {source} -> {target}{port}"
 
 
+def _as_tuple(faults: Iterable[Planned]) -> tuple[Planned, ...]:
+    return tuple(faults)
+
+
 @frozen(repr=False)
 class Plan:
     """Things that go wrong; they may overlap.
@@ -115,7 +119,7 @@ class Plan:
         faults: What, in any order.
     """
 
-    faults: tuple[Planned, ...] = field(default=(), converter=tuple)
+    faults: tuple[Planned, ...] = field(default=(), converter=_as_tuple)
 
     def apply(self, network: Network) -> None:
         """Let all of it happen, its times counted from now.
@@ -283,11 +287,13 @@ def fault_plans(
         ports=tuple((_name(host), *rest) for host, *rest in ports),
     )
     _check(stage, duration, most, octets)
-    faults = [_FAULTS[kind](stage) for kind in _chosen(stage, kinds)]
-    starts = _times(duration), _places(stage.pairs if octets else [], octets)
-    kinds_and_starts = [(kind, start) for start in starts if start is not None for kind in faults]
+    kinds_and_starts: list[tuple[list[Any], _Starts]] = []
+    for faults in (_FAULTS[kind](stage) for kind in _chosen(stage, kinds)):
+        kinds_and_starts.append(([(fault, None) for fault in faults], _times(duration)))
+        if octets and stage.pairs:
+            kinds_and_starts.append((list(product(faults, stage.pairs)), _offsets(octets)))
     one = _planned(kinds_and_starts, _rounded(duration), duration)
-    return st.lists(one, max_size=most).map(lambda drawn: Plan(tuple(drawn)))
+    return st.lists(one, max_size=most).map(Plan)
 
 
 def _name(host: Any) -> str:
@@ -319,13 +325,13 @@ def _chosen(stage: _Stage, kinds: Iterable[type[Any]] | None) -> list[type[Any]]
     return [kind for kind in possible if kind in wanted]
 
 
-# Four choices a fault, and each the simpler the earlier it stands: more, and hypothesis would leave in what can be left out
+# Four choices a fault, each the simpler the earlier it stands: of more, hypothesis would leave in what can be left out
 
-Start: TypeAlias = st.SearchStrategy[dict[str, Any]]
+_Starts: TypeAlias = st.SearchStrategy[dict[str, Any]]
 
 
 def _rounded(duration: float) -> list[float]:
-    """Seconds above 0: whole ones, then early ones, for most happens early on a network, then halves between them."""
+    """Seconds above 0: whole ones, halves between them, and early ones, for most happens early on a network."""
     step = next(
         step
         for power in count()
@@ -333,31 +339,32 @@ def _rounded(duration: float) -> list[float]:
         if duration < 100 * step
     )
     whole = [float(step * n) for n in range(1, 101)]
-    early = [n / 2000 for n in range(1, 41)] + [n / 100 for n in range(3, 100, 4)]
     halves = [seconds - step / 2 for seconds in whole]
-    return [seconds for seconds in (*whole, *early, *halves) if seconds < duration] or [duration]
+    early = [n / 2000 for n in range(1, 41)] + [n / 100 for n in range(3, 100, 4)]
+    return [seconds for seconds in (*whole, *halves, *early) if seconds < duration] or [duration]
 
 
-def _times(duration: float) -> Start:
+def _times(duration: float) -> _Starts:
     return st.sampled_from([{"at": seconds} for seconds in (0.0, *_rounded(duration)) if seconds < duration])
 
 
-def _places(pairs: list[tuple[str, str]], octets: int) -> Start | None:
+def _offsets(octets: int) -> _Starts:
     """Among the first octets of a stream, or anywhere in it, as often."""
     early = min(octets, 64)
-
-    def place(n: int) -> dict[str, Any]:
-        n, pair = divmod(n, len(pairs))
-        return {"offset": (n % early if n < octets else n - octets) + 1, "between": pairs[pair]}
-
-    return st.integers(0, 2 * octets * len(pairs) - 1).map(place) if pairs else None
+    anywhere = st.integers(0, 2 * octets - 1)
+    return anywhere.map(lambda n: {"offset": (n * early // octets if n < octets else n - octets) + 1})
 
 
 @st.composite
 def _planned(
-    draw: st.DrawFn, kinds: list[tuple[list[Fault], Start]], lengths: list[float], duration: float
+    draw: st.DrawFn, kinds: list[tuple[list[Any], _Starts]], lengths: list[float], duration: float
 ) -> Planned:
     faults, starts = draw(st.sampled_from(kinds))
-    fault, start, lasting = draw(st.sampled_from(faults)), draw(starts), draw(st.sampled_from(lengths))
+    (fault, between), start, lasting = (
+        draw(st.sampled_from(faults)),
+        draw(starts),
+        draw(st.sampled_from(lengths)),
+    )
     rest = round(duration - start.get("at", 0.0), 9)
-    return Planned(fault, lasting=None if isinstance(fault, Reset) else min(lasting, rest), **start)
+    over = None if isinstance(fault, Reset) else min(lasting, rest)
+    return Planned(fault, between=between, lasting=over, **start)

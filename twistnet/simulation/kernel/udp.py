@@ -121,7 +121,6 @@ class UdpFile(File):
         """How well a datagram fits, 0 for not at all: a connected socket before a bound one before a wildcard."""
         assert self.local is not None
         to, source = packet.destination, packet.source
-        group = is_multicast(to.address) or is_broadcast(to.address)
         local = self.local[0]
         if self.remote is not None and self.remote != (source.address, source.port):
             return 0
@@ -129,7 +128,7 @@ class UdpFile(File):
             return 3 + 4 * (self.remote is not None)
         covered = is_any(local) and (":" in local or ":" not in to.address)
         only_six = ":" in local and self.flag(socket.IPV6_V6ONLY, socket.IPPROTO_IPV6)
-        if not (covered or (group and ":" not in to.address)) or (only_six and ":" not in to.address):
+        if not covered or (only_six and ":" not in to.address):
             return 0
         return 1 + ((":" in local) == (":" in to.address))
 
