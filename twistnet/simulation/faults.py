@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from attrs import asdict, field, frozen, validators
+from attrs import field, frozen, validators
 
-from .link import Direction
+from .link import Direction, LinkConfig, changed
 from .packets import Transport
 
 if TYPE_CHECKING:
@@ -120,26 +120,30 @@ class Hold(_Between):
 
 @frozen(init=False)
 class Degrade(_Between):
-    """The link is worse for a while: any fields of `LinkConfig`, which have their old values again when it ends."""
+    """The link is worse for a while: any fields of `LinkConfig`. Of several at once, each goes when it ends.
+
+    Raises:
+        TypeError: There is no such field, or a value is of the wrong kind.
+        ValueError: A value is out of its range.
+    """
 
     changes: tuple[tuple[str, Any], ...] = ()
 
     def __init__(self, one: Any, other: Any, *, both: bool = True, **changes: Any) -> None:
+        changed(LinkConfig(), changes)
         self.__attrs_init__(one, other, tuple(sorted(changes.items())), both=both)
 
-    def begin(self, network: Network) -> list[dict[str, Any]]:
+    def begin(self, network: Network) -> dict[str, Any]:
         """See `Fault.begin`."""
-        before = []
+        changes = dict(self.changes)
         for way in self.ways(network):
-            config = asdict(way.config, recurse=False)
-            before.append({name: config.get(name) for name, _ in self.changes})
-            way.update(**dict(self.changes))
-        return before
+            way.worsen(changes)
+        return changes
 
-    def end(self, network: Network, begun: list[dict[str, Any]]) -> None:
+    def end(self, network: Network, begun: dict[str, Any]) -> None:
         """See `Fault.end`."""
-        for way, before in zip(self.ways(network), begun, strict=True):
-            way.update(**before)
+        for way in self.ways(network):
+            way.mend(begun)
 
     def __str__(self) -> str:
         return f"{super().__str__()} {' '.join(f'{name}={value}' for name, value in self.changes)}"
@@ -271,46 +275,41 @@ class _OfNames:
 class NamesFail(_OfNames):
     """Names are not found; all of them, if none is given."""
 
-    def begin(self, network: Network) -> set[str]:
+    def begin(self, network: Network) -> None:
         """See `Fault.begin`."""
-        before = set(network.names.failing)
         network.names.failing.update(self.names)
-        return before
 
-    def end(self, network: Network, begun: set[str]) -> None:
+    def end(self, network: Network, begun: None) -> None:
         """See `Fault.end`."""
-        network.names.failing = begun
+        network.names.failing.subtract(self.names)
 
 
 @frozen(init=False)
 class NamesSilent(_OfNames):
     """Questions for names are never answered; for all of them, if none is given."""
 
-    def begin(self, network: Network) -> set[str]:
+    def begin(self, network: Network) -> None:
         """See `Fault.begin`."""
-        before = set(network.names.silent)
         network.names.silent.update(self.names)
-        return before
 
-    def end(self, network: Network, begun: set[str]) -> None:
+    def end(self, network: Network, begun: None) -> None:
         """See `Fault.end`."""
-        network.names.silent = begun
+        network.names.silent.subtract(self.names)
 
 
 @frozen
 class NamesSlow:
-    """Answers for names take so many seconds."""
+    """Answers for names take so many seconds longer."""
 
     seconds: float = field(converter=float, validator=validators.ge(0))
 
-    def begin(self, network: Network) -> float:
+    def begin(self, network: Network) -> None:
         """See `Fault.begin`."""
-        before, network.names.delay = network.names.delay, self.seconds
-        return before
+        network.names.delay += self.seconds
 
-    def end(self, network: Network, begun: float) -> None:
+    def end(self, network: Network, begun: None) -> None:
         """See `Fault.end`."""
-        network.names.delay = begun
+        network.names.delay = max(0.0, network.names.delay - self.seconds)
 
     def __str__(self) -> str:
         return f"NamesSlow by {self.seconds:g} s"

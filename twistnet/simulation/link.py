@@ -7,11 +7,12 @@ says that it was lost; on a stream the kernel turns both into delay.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from attrs import define, evolve, field, frozen, validators
+from attrs import define, evolve, field, fields, frozen, validators
 
+from ..units import did_you_mean
 from .clock import Clock
 from .packets import Fate, Packet
 from .slicing import Slicing
@@ -27,6 +28,7 @@ __all__ = [
     "Loss",
     "Normal",
     "Uniform",
+    "changed",
 ]
 
 PROBABILITY: Any = validators.and_(validators.instance_of((int, float)), validators.ge(0), validators.le(1))
@@ -185,6 +187,22 @@ class LinkConfig:
         return not (self.jitter or self.loss or chances or self.rate) and self.queue is None
 
 
+FIELDS = tuple(attribute.name for attribute in fields(LinkConfig))
+
+
+def changed(config: LinkConfig, changes: Mapping[str, Any]) -> LinkConfig:
+    """A configuration with other values in some of its fields.
+
+    Raises:
+        TypeError: There is no such field, or a value is of the wrong kind.
+        ValueError: A value is out of its range.
+    """
+    for name in changes:
+        if name not in FIELDS:
+            raise TypeError(f"a link has no {name!r}{did_you_mean(name, FIELDS)}")
+    return evolve(config, **changes)
+
+
 Deliver = Callable[[Packet], object]
 
 
@@ -212,7 +230,7 @@ class Direction:
         target: The name of the host where it ends.
         clock: The network's.
         tape: The network's.
-        config: What it does to packets.
+        config: What it does to packets, what is worse for a while included.
         record: Writes down the duplicates that the link itself makes.
         blocks: How many partitions lie across it.
         holds: How many holds are on it.
@@ -236,12 +254,15 @@ class Direction:
     whole: bool = True
     latency: float = 0.0
     marks: list[Mark] = field(factory=list)
+    _usual: LinkConfig = field(init=False)
+    _worse: list[dict[str, Any]] = field(factory=list)
     _bad: bool = False
     _free_at: float = 0.0
     _in_flight: int = 0
     _held: list[tuple[Packet, int, Deliver, Deliver]] = field(factory=list)
 
     def __attrs_post_init__(self) -> None:
+        self._usual = self.config
         self._look()
 
     def _look(self) -> None:
@@ -259,7 +280,23 @@ class Direction:
             TypeError: There is no such field.
             ValueError: A value is out of its range.
         """
-        self.config = evolve(self.config, **changes)
+        self._usual = changed(self._usual, changes)
+        self._compose()
+
+    def worsen(self, changes: dict[str, Any]) -> None:
+        """Change some of the configuration until `mend` is given the same dict; the latest change counts."""
+        self._worse.append(changes)
+        self._compose()
+
+    def mend(self, changes: dict[str, Any]) -> None:
+        """Take back what `worsen` was given; what else is worse stays so."""
+        self._worse = [others for others in self._worse if others is not changes]
+        self._compose()
+
+    def _compose(self) -> None:
+        self.config = self._usual
+        for changes in self._worse:
+            self.config = changed(self.config, changes)
         self._look()
 
     @property

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from .clock import Clock
-from .link import Direction, LinkConfig
+from .link import Direction, LinkConfig, changed
 from .packets import Packet
 from .tape import Tape
 
@@ -103,7 +103,7 @@ class Links:
 
     def update_default(self, **changes: Any) -> None:
         """Change what is between hosts unless it was said otherwise; ways that are there already change too."""
-        self.default = evolve(self.default, **changes)
+        self.default = changed(self.default, changes)
         for direction in self:
             if direction.source != direction.target:
                 direction.update(**changes)

@@ -7,8 +7,10 @@ takes and whether it comes at all can be set.
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.interfaces import IHostnameResolver, IHostResolution
 from zope.interface import implementer
@@ -69,14 +71,14 @@ class Names:
 
     Attributes:
         delay: Seconds until an answer comes.
-        failing: Names that are not found for the time being; `"*"` stands for all.
-        silent: Names for which no answer comes at all; `"*"` stands for all.
+        failing: How many faults keep a name from being found; `"*"` stands for all names.
+        silent: How many faults keep questions for a name from being answered; `"*"` stands for all.
     """
 
     def __init__(self) -> None:
         self.delay = 0.0
-        self.failing: set[str] = set()
-        self.silent: set[str] = set()
+        self.failing: Counter[str] = Counter()
+        self.silent: Counter[str] = Counter()
         self._addresses: dict[str, tuple[str, ...]] = {"localhost": ("127.0.0.1", "::1")}
 
     def add(self, name: str, *addresses: str) -> None:
@@ -87,27 +89,31 @@ class Names:
         """
         for address in addresses:
             ipaddress.ip_address(address)
-        self._addresses[name.lower()] = addresses
+        self._addresses[_key(name)] = addresses
 
     def remove(self, name: str) -> None:
         """Forget a name."""
-        self._addresses.pop(name.lower(), None)
+        self._addresses.pop(_key(name), None)
 
     def lookup(self, name: str) -> tuple[str, ...]:
-        """The addresses of a name; none if it is unknown."""
-        text = name.lower().rstrip(".")
-        if text in self.failing or "*" in self.failing:
-            return ()
-        try:
-            return (str(ipaddress.ip_address(text)),)
-        except ValueError:
-            return self._addresses.get(text, ())
+        """The addresses of a name; none if it is unknown. A numeric address is its own name, and nobody is asked."""
+        if isIPAddress(name) or isIPv6Address(name):
+            return (str(ipaddress.ip_address(name)),)
+        text = _key(name)
+        return () if self.failing[text] or self.failing["*"] else self._addresses.get(text, ())
 
     def ask(self, host: Host, name: str, answer: Any) -> None:
         """Have an answer given in its time."""
-        if name.lower() not in self.silent and "*" not in self.silent:
+        if isIPAddress(name) or isIPv6Address(name):
+            host.callLater(0, answer)
+        elif not (self.silent[_key(name)] or self.silent["*"]):
             host.callLater(self.delay, answer)
 
     def install(self, host: Host) -> None:
         """Let a host resolve names here."""
         host.installNameResolver(_Resolver(self, host))
+
+
+def _key(name: str) -> str:
+    """Names are the same whatever their case, and whether or not they end with the root's dot (RFC 4343)."""
+    return name.lower().rstrip(".")

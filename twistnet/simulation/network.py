@@ -14,7 +14,7 @@ from ..errors import SimulationError
 from ..units import did_you_mean
 from .faults import Fault
 from .kernel import FilePaths, Kernel, KernelConfig, MemoryPaths
-from .link import Direction, LinkConfig, Mark
+from .link import Direction, LinkConfig, Mark, changed
 from .links import Link, Links
 from .names import Names
 from .packets import Fate, Transport
@@ -72,7 +72,7 @@ class Network(Running):
         self._begun: dict[int, tuple[Fault, Any]] = {}
         self._faults = 0
         super().__init__(patience)
-        config = link if isinstance(link, LinkConfig) else LinkConfig(**(link or {}))
+        config = link if isinstance(link, LinkConfig) else changed(LinkConfig(), link or {})
         self.links = Links(self.clock, self.tape, self.trace.record, config)
         self.bystander = self._bystander()
         self.current = self.bystander
