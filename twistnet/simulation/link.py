@@ -199,7 +199,7 @@ def changed(config: LinkConfig, changes: Mapping[str, Any]) -> LinkConfig:
     """
     for name in changes:
         if name not in FIELDS:
-            raise TypeError(f"a link has no {name!r}{did_you_mean(name, FIELDS)}")
+            raise TypeError(f"a link has no {name!r}; {did_you_mean(name, FIELDS)}")
     return evolve(config, **changes)
 
 

@@ -164,7 +164,7 @@ class Network(Running):
         if isinstance(host, Host):
             return host
         if host not in self.hosts:
-            raise SimulationError(f"there is no host {host!r}{did_you_mean(host, self.hosts)}")
+            raise SimulationError(f"there is no host {host!r}; {did_you_mean(host, self.hosts)}")
         return self.hosts[host]
 
     def crash(self, host: str | Host) -> None:
