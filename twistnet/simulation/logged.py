@@ -5,8 +5,11 @@ The rule of this module: a failure that somebody has logged is kept until a test
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.python.failure import Failure
@@ -54,6 +57,12 @@ class Logged:
         finally:
             self._expecting.remove(entry)
 
+    def lines(self) -> Iterator[str]:
+        """What was logged and not expected, a line each: very likely why nothing goes on."""
+        for failure in self._failures:
+            kind = type(failure.value).__name__
+            yield f"logged: {kind}: {failure.getErrorMessage()}{_place(failure)}"
+
     def check(self) -> None:
         """Forget what was logged, and raise it.
 
@@ -63,3 +72,11 @@ class Logged:
         failures, self._failures = self._failures, []
         if failures:
             raise ErrorsLogged(tuple(failures))
+
+
+def _place(failure: Failure) -> str:
+    """Where it was raised, or what called the standard library there."""
+    frames = traceback.extract_tb(failure.getTracebackObject())
+    library = sysconfig.get_path("stdlib")
+    frame = next((frame for frame in reversed(frames) if not frame.filename.startswith(library)), None)
+    return f", at {Path(frame.filename).name}:{frame.lineno}" if frame is not None else ""
