@@ -119,11 +119,19 @@ class GilbertElliott:
 
 
 def _jitter(value: Any) -> Any:
-    return Uniform(value) if isinstance(value, (int, float)) and value else value or None
+    if not isinstance(value, (int, float)):
+        return value
+    if value < 0:
+        raise ValueError(f"'jitter' must be >= 0: {value!r}")
+    return Uniform(value) if value else None
 
 
 def _loss(value: Any) -> Any:
-    return Independent(value) if isinstance(value, (int, float)) and value else value or None
+    if not isinstance(value, (int, float)):
+        return value
+    if not 0 <= value <= 1:
+        raise ValueError(f"'loss' must be a probability, 0 to 1: {value!r}")
+    return Independent(value) if value else None
 
 
 @frozen(kw_only=True)

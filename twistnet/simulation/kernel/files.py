@@ -24,6 +24,11 @@ DEFAULTS = {
     (socket.SOL_SOCKET, socket.SO_SNDBUF): "send_buffer",
     (socket.SOL_SOCKET, socket.SO_RCVBUF): "receive_buffer",
 }
+TOLD = {
+    (socket.SOL_SOCKET, socket.SO_TYPE): "kind",
+    (socket.SOL_SOCKET, socket.SO_DOMAIN): "family",
+    (socket.SOL_SOCKET, socket.SO_ACCEPTCONN): "is_listening",
+}
 
 
 class Watch:
@@ -101,6 +106,9 @@ class File:
         """See getsockopt(2): the number or the octets that were set, or 0."""
         if (level, option) == (socket.SOL_SOCKET, socket.SO_ERROR):
             return self.take_error()
+        told = TOLD.get((level, option))
+        if told is not None:
+            return int(getattr(self, told))
         name = DEFAULTS.get((level, option))
         return getattr(self, name) if name is not None else self.options.get((level, option), 0)
 

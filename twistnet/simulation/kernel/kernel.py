@@ -16,13 +16,14 @@ from attrs import field, frozen, validators
 
 from ..clock import Clock
 from ..packets import ACK, RST, SYN, Endpoint, Fate, Packet, Transport
-from .addresses import Address, failure, is_any, is_broadcast, is_loopback, is_multicast
+from .addresses import Address, failure, is_any, is_broadcast, is_loopback, is_multicast, overlap
 from .files import File, Watch
 from .listening import TcpListener
 from .paths import FilePaths, MemoryPaths
 from .ports import Ports
 from .sockets import Socket
 from .tcp import TcpFile
+from .tcp_states import State
 from .udp import UdpFile
 from .unix import UnixDatagramFile, UnixListener, UnixStreamFile
 
@@ -189,12 +190,13 @@ class Kernel:
         """The number of a descriptor that has come."""
         return right.fileno() if isinstance(right, Socket) else int(right)
 
-    def drop_descriptor(self, right: Any) -> None:
-        """A descriptor that nobody received."""
-        if isinstance(right, Socket):
-            right.close()
-        else:
-            os.close(right)
+    def drop_descriptors(self, rights: Iterable[Any]) -> None:
+        """Descriptors that nobody received."""
+        for right in rights:
+            if isinstance(right, Socket):
+                right.close()
+            else:
+                os.close(right)
 
     # Names
 
@@ -208,10 +210,19 @@ class Kernel:
         if not (is_any(host) or self.has(host) or (isinstance(file, UdpFile) and self._is_group(host))):
             raise failure(errno.EADDRNOTAVAIL)
         ports = self.tcp if isinstance(file, TcpFile) else self.udp
-        exact = isinstance(file, TcpFile) and address[1] and not file.flag(socket.SO_REUSEADDR)
-        if exact and any(local[1] == address[1] for local, _ in self._ends):
+        if isinstance(file, TcpFile) and address[1] and self._is_remembered(file, address):
             raise failure(errno.EADDRINUSE)
         ports.bind(file, address)
+
+    def _is_remembered(self, file: TcpFile, address: Address) -> bool:
+        """Whether a connection, closed ones in TIME_WAIT included, keeps an address from a socket (SO_REUSEADDR)."""
+        reuses = file.flag(socket.SO_REUSEADDR)
+        return any(
+            port == address[1]
+            and overlap(host, address[0], v6only=False)
+            and not (reuses and end.flag(socket.SO_REUSEADDR))
+            for ((host, port), _), end in self._ends.items()
+        )
 
     def _is_group(self, host: str) -> bool:
         return is_multicast(host) or is_broadcast(host)
@@ -241,7 +252,7 @@ class Kernel:
         """Make a socket a listening one.
 
         Raises:
-            OSError: EINVAL: it is connected.
+            OSError: EINVAL: it is connected, or a UNIX socket without a name; EADDRINUSE: somebody else listens there.
         """
         if file.is_listening:
             file.backlog = max(0, backlog)
@@ -252,6 +263,7 @@ class Kernel:
             return self._listen_unix(file, backlog)
         if file.local is None:
             self.tcp.bind(file, ("::" if file.family == socket.AF_INET6 else "0.0.0.0", 0))
+        self.tcp.check_listening(file)
         listener = TcpListener(self, file.family, file, backlog)
         others = self.tcp.at(file.local[1])
         others[others.index(file)] = listener
@@ -259,6 +271,8 @@ class Kernel:
         return listener
 
     def _listen_unix(self, file: UnixStreamFile, backlog: int) -> File:
+        if file.local is None:
+            raise failure(errno.EINVAL)
         listener = UnixListener(self, file.family, file.local, backlog)
         self.paths.become(file, listener)
         listener.descriptors, listener.watches = file.descriptors, file.watches
@@ -281,6 +295,11 @@ class Kernel:
         if self._ends.get((end.local, end.remote)) is end:
             del self._ends[end.local, end.remote]
 
+    def is_connected(self, local: Address, remote: Address) -> bool:
+        """Whether two addresses have a connection that is not closed."""
+        end = self._ends.get((local, remote))
+        return end is not None and end.state is not State.TIME_WAIT
+
     def tcp_end(self, local: Address, remote: Address) -> TcpFile | None:
         """The end of a connection, if there is one."""
         return self._ends.get((local, remote))
@@ -297,7 +316,7 @@ class Kernel:
         if verdict is Fate.CUT_OFF:
             packet.fate = verdict
             sender._lost(packet)
-        elif packet.flags & (SYN | ACK) == SYN and (end is None or end.state.value == "time wait"):
+        elif packet.flags & (SYN | ACK) == SYN and (end is None or end.state is State.TIME_WAIT):
             listener = self._listener(here, there) if verdict is None else None
             if listener is not None:
                 listener.asked(packet, sender)

@@ -7,12 +7,13 @@ when that is full, new ones are left unanswered and ask again (listen(2)).
 from __future__ import annotations
 
 import errno
+import socket
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..packets import Fate, Packet
 from .addresses import Address, failure
-from .files import IN
+from .files import HUP, IN, OUT
 from .stream import StreamFile
 from .tcp import TcpFile
 from .tcp_states import State
@@ -47,11 +48,17 @@ class TcpListener(StreamFile):
 
     def poll(self) -> int:
         """See `File.poll`."""
+        if not self.is_listening:
+            return OUT | HUP
         return IN if self.queue else 0
+
+    def connect(self, address: Address) -> int:
+        """See connect(2): who listens does not connect."""
+        return errno.EISCONN
 
     def asked(self, packet: Packet, sender: TcpFile) -> None:
         """A SYN has arrived."""
-        if len(self.queue) > self.backlog:
+        if len(self.queue) + len(self._half_open) > self.backlog:
             packet.fate = Fate.OVERFLOWED
             sender._lost(packet)
             return
@@ -93,8 +100,9 @@ class TcpListener(StreamFile):
 
     def shutdown(self, how: int) -> None:
         """See shutdown(2): what waits is reset, and nothing more is accepted."""
-        self._drop_all()
-        self.kernel.tcp.forget(self)
+        if how != socket.SHUT_WR:
+            self.is_listening = False
+            self.close()
 
     def _drop_all(self) -> None:
         waiting = [*self.queue, *self._half_open]

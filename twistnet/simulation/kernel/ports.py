@@ -74,6 +74,19 @@ class Ports:
             for other in self.at(port)
         )
 
+    def check_listening(self, file: Any) -> None:
+        """See that a bound socket may listen: those who share by SO_REUSEADDR share no callers.
+
+        Raises:
+            OSError: EADDRINUSE.
+        """
+        host, port = file.local
+        others = [other for other in self.at(port) if other is not file and other.is_listening]
+        if any(
+            overlap(host, other.local[0], _v6only(file, host)) and not _share(file, other) for other in others
+        ):
+            raise failure(errno.EADDRINUSE)
+
     def forget(self, file: Any) -> None:
         """A socket gives its port up."""
         files = self._bound.get(file.local[1]) if file.local else None

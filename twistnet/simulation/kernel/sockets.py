@@ -9,11 +9,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import struct
 from typing import TYPE_CHECKING, Any
 
 from .addresses import Address, failure, shown, taken
 from .files import File
 from .paths import as_path
+from .unix import RIGHTS
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -176,7 +178,7 @@ class Socket:
         """
         file = self.file
         if not file.is_listening:
-            raise failure(errno.EINVAL)
+            raise failure(errno.EINVAL if self.type is socket.SOCK_STREAM else errno.EOPNOTSUPP)
         if not file.queue:
             raise failure(errno.EAGAIN)
         self._kernel.check_room()
@@ -233,10 +235,18 @@ class Socket:
     def recvmsg(self, most: int, ancbufsize: int = 0, flags: int = 0) -> tuple[bytes, list[Any], int, Any]:
         """See recvmsg(2)."""
         if self.family == socket.AF_UNIX and self.type is socket.SOCK_STREAM:
-            data, ancillary = self.file.receive_message(most, flags)
-            return data, ancillary, 0, None
+            data, rights = self.file.receive_message(most, flags)
+            return data, *self._ancillary(rights, ancbufsize), None
         data, source = self.recvfrom(most, flags)
         return data, [], 0, source
+
+    def _ancillary(self, rights: list[Any], room: int) -> tuple[list[tuple[int, int, bytes]], int]:
+        """Descriptors as cmsg(3) shows them, and the flags of the message: without room for them they are gone."""
+        if rights and not room:
+            self._kernel.drop_descriptors(rights)
+            return [], socket.MSG_CTRUNC
+        numbers = [self._kernel.receive_descriptor(right) for right in rights]
+        return ([(*RIGHTS, struct.pack(f"{len(numbers)}i", *numbers))] if numbers else []), 0
 
     def send(self, data: Any, flags: int = 0) -> int:
         """See send(2)."""
@@ -256,8 +266,10 @@ class Socket:
     def sendto(self, data: Any, *arguments: Any) -> int:
         """See sendto(2): `sendto(data, address)` or `sendto(data, flags, address)`."""
         file = self.file
+        if self.type is socket.SOCK_STREAM and self.family != socket.AF_UNIX:
+            return self.send(data)
         if self.type is socket.SOCK_STREAM:
-            raise failure(errno.EISCONN if file.is_connected else errno.EPIPE)
+            raise failure(errno.EISCONN if file.is_connected else errno.EOPNOTSUPP)
         return int(file.send_to(bytes(data), self._taken(arguments[-1], "sendto")))
 
     def sendmsg(self, buffers: Any, ancdata: Any = (), flags: int = 0, address: Any = None) -> int:

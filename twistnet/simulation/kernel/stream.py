@@ -63,7 +63,7 @@ class StreamFile(File):
             piece = self.incoming.take(most, self.coalesces)
             self.has_read()
             return piece
-        if self.ended:
+        if self.ended or not most:
             return b""
         self.raise_error()
         if self.read_closed:

@@ -14,7 +14,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from ..packets import ACK, FIN, PSH, RST, SYN, Endpoint, Fate, Packet, Transport
-from .addresses import Address, failure
+from .addresses import Address, failure, is_any
 from .files import ERR, HUP, IN, OUT
 from .stream import StreamFile
 from .tcp_states import AFTER_CLOSE, AFTER_FIN, AFTER_FIN_ACKED, State
@@ -123,6 +123,11 @@ class TcpFile(StreamFile):
                 self.kernel.tcp.bind(self, (here, port))
             except OSError:
                 return errno.EADDRNOTAVAIL
+        assert self.local is not None
+        if is_any(address[0]):
+            address = (here, address[1])
+        if self.kernel.is_connected(self.local, address):
+            return errno.EADDRNOTAVAIL
         self.remote = address
         self.state = SYN_SENT
         if not self._find_way():
@@ -186,8 +191,9 @@ class TcpFile(StreamFile):
     def has_read(self) -> None:
         """See `StreamFile.has_read`: a window that was nearly shut is opened again."""
         edge = self._expected + self.receive_buffer - self.incoming.size
-        worth_telling = edge - self._advertised >= min(self.receive_buffer // 2, 2 * self._mss)
-        if worth_telling and self._advertised - self._expected < self.receive_buffer // 2:
+        half = (self.receive_buffer + 1) // 2
+        worth_telling = edge - self._advertised >= min(half, 2 * self._mss)
+        if worth_telling and self._advertised - self._expected < half:
             self._acknowledge()
 
     def shutdown(self, how: int) -> None:
@@ -252,7 +258,7 @@ class TcpFile(StreamFile):
             mask |= ERR
         if self.state is CLOSED:
             return mask | OUT | HUP
-        if self.ended and self.write_closed:
+        if (self.ended or self.read_closed) and self.write_closed:
             mask |= HUP
         if self.write_closed or self._is_writable():
             mask |= OUT
@@ -407,8 +413,6 @@ class TcpFile(StreamFile):
             self._destroy()
 
     def _was_reset(self) -> None:
-        if self.listener is not None and self.state is SYN_RECEIVED:
-            self.listener.gone(self)
         numbers = {SYN_SENT: errno.ECONNREFUSED, State.CLOSE_WAIT: errno.EPIPE}
         self._fail(numbers.get(self.state, errno.ECONNRESET))
 
@@ -525,6 +529,8 @@ class TcpFile(StreamFile):
         """Nothing is left but what the program still has in its hands."""
         self.state = CLOSED
         self.read_closed = self.write_closed = True
+        if self.listener is not None:
+            self.listener.gone(self)
         self.outgoing.clear()
         self._acks.clear()
         self._late.clear()

@@ -73,11 +73,13 @@ class UdpFile(File):
         here = self.kernel.source_for(address[0])
         if here is None:
             return errno.ENETUNREACH
+        if is_broadcast(address[0]) and not self.flag(socket.SO_BROADCAST):
+            return errno.EACCES
         self._bind_if_needed(here)
         assert self.local is not None
         if is_any(self.local[0]):
             self.local = (here, self.local[1])
-        self.remote = address
+        self.remote = (here, address[1]) if is_any(address[0]) else address
         return 0
 
     def _bind_if_needed(self, host: str) -> None:
@@ -105,6 +107,8 @@ class UdpFile(File):
             raise failure(errno.ENETUNREACH)
         self._bind_if_needed(ANY[socket.AddressFamily(self.family)])
         assert self.local is not None
+        if ":" in self.local[0] and ":" not in to[0] and self._only_six:
+            raise failure(errno.ENETUNREACH)
         source = here if is_any(self.local[0]) else self.local[0]
         self.kernel.send_datagram(self, Endpoint(self.kernel.name, source, self.local[1]), to, data)
         return len(data)
@@ -127,10 +131,15 @@ class UdpFile(File):
         if local == to.address:
             return 3 + 4 * (self.remote is not None)
         covered = is_any(local) and (":" in local or ":" not in to.address)
-        only_six = ":" in local and self.flag(socket.IPV6_V6ONLY, socket.IPPROTO_IPV6)
-        if not covered or (only_six and ":" not in to.address):
+        if not covered or (":" in local and ":" not in to.address and self._only_six):
             return 0
         return 1 + ((":" in local) == (":" in to.address))
+
+    @property
+    def _only_six(self) -> bool:
+        """Whether a socket with an address of IPv6 has nothing to do with IPv4."""
+        assert self.local is not None
+        return not is_any(self.local[0]) or self.flag(socket.IPV6_V6ONLY, socket.IPPROTO_IPV6)
 
     def arrived(self, packet: Packet) -> None:
         """A datagram has come; a full buffer drops it."""

@@ -48,7 +48,7 @@ class UnixStreamFile(StreamFile):
         self.remote: bytes | None = None
         self.peer: UnixStreamFile | None = None
         self._was_connected = False
-        self._rights: deque[tuple[int, list[int]]] = deque()
+        self._rights: deque[tuple[int, int, list[Any]]] = deque()
 
     @property
     def is_connected(self) -> bool:
@@ -81,25 +81,29 @@ class UnixStreamFile(StreamFile):
         self._was_connected = other._was_connected = True
 
     def recv(self, most: int, flags: int = 0) -> bytes:
-        """See recv(2): here an error comes before the end of input."""
+        """See recv(2): descriptors that came with the octets are gone."""
+        if not self._rights:
+            return self._read(most, flags)
+        data, rights = self.receive_message(most, flags)
+        self.kernel.drop_descriptors(rights)
+        return data
+
+    def receive_message(self, most: int, flags: int = 0) -> tuple[bytes, list[Any]]:
+        """See recvmsg(2): octets and the descriptors that came with them; a read ends where those of one message do."""
+        if not self._rights:
+            return self._read(most, flags), []
+        start, end, rights = self._rights[0]
+        data = self._read(min(most, end - self.incoming.taken), flags)
+        if self.incoming.taken <= start:
+            return data, []
+        self._rights.popleft()
+        return data, rights
+
+    def _read(self, most: int, flags: int) -> bytes:
+        """Octets; here an error comes before the end of input."""
         if not self.incoming.size:
             self.raise_error()
-        elif self._rights and self._rights[0][0] > self.incoming.taken:
-            most = min(most, self._rights[0][0] - self.incoming.taken)
         return super().recv(most, flags)
-
-    def receive_message(self, most: int, flags: int = 0) -> tuple[bytes, list[tuple[int, int, bytes]]]:
-        """See recvmsg(2): octets and the descriptors that came with them."""
-        descriptors = self._rights_here()
-        data = self.recv(most, flags)
-        if not descriptors:
-            return data, []
-        return data, [(*RIGHTS, struct.pack(f"{len(descriptors)}i", *descriptors))]
-
-    def _rights_here(self) -> list[int]:
-        if self._rights and self._rights[0][0] == self.incoming.taken and self.incoming.size:
-            return [self.kernel.receive_descriptor(right) for right in self._rights.popleft()[1]]
-        return []
 
     def has_read(self) -> None:
         """See `StreamFile.has_read`."""
@@ -112,12 +116,12 @@ class UnixStreamFile(StreamFile):
         Raises:
             OSError: EAGAIN, EPIPE, ECONNRESET, ENOTCONN.
         """
-        self.raise_error()
         if not self._was_connected:
             raise failure(errno.ENOTCONN)
         peer = self.peer
         if self.write_closed or peer is None or peer.read_closed:
             raise failure(errno.EPIPE)
+        self.raise_error()
         room = self.send_buffer - peer.incoming.cost
         if room <= 0:
             raise failure(errno.EAGAIN)
@@ -152,11 +156,16 @@ class UnixStreamFile(StreamFile):
             if (level, kind) != RIGHTS:
                 raise failure(errno.EINVAL)
             sent += struct.unpack(f"{len(packed) // 4}i", packed[: len(packed) // 4 * 4])
+        rights = [self.kernel.send_descriptor(descriptor) for descriptor in sent]
         peer = self.peer
-        at = peer.incoming.taken + peer.incoming.size if peer is not None else 0
-        octets = self.send(data)
-        if sent and octets and peer is not None:
-            peer._rights.append((at, [self.kernel.send_descriptor(descriptor) for descriptor in sent]))
+        try:
+            octets = self.send(data)
+        except OSError:
+            self.kernel.drop_descriptors(rights)
+            raise
+        if rights and peer is not None:
+            end = peer.incoming.taken + peer.incoming.size
+            peer._rights.append((end - octets, end, rights))
         return octets
 
     def shutdown(self, how: int) -> None:
@@ -178,9 +187,8 @@ class UnixStreamFile(StreamFile):
         """See `File.close`: what was not read makes the peer's next read an ECONNRESET."""
         peer, self.peer = self.peer, None
         self.read_closed = self.write_closed = True
-        for _, rights in self._rights:
-            for right in rights:
-                self.kernel.drop_descriptor(right)
+        for _, _, rights in self._rights:
+            self.kernel.drop_descriptors(rights)
         self._rights.clear()
         self.kernel.paths.forget(self)
         if peer is not None:
@@ -230,6 +238,10 @@ class UnixListener(StreamFile):
     def poll(self) -> int:
         """See `File.poll`."""
         return IN if self.queue else 0
+
+    def connect(self, path: bytes) -> int:
+        """See connect(2): who listens does not connect."""
+        return errno.EINVAL
 
     def admit(self, end: UnixStreamFile) -> None:
         """A connection is there."""
