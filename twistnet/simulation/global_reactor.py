@@ -1,43 +1,17 @@
 """The global reactor, which stands for a simulated host while a simulation runs.
 
 The rule of this module: `twisted.internet.reactor` stays the same object, and is given the state and the class of a host,
-as Twisted's own ReactorBuilder does it; whatever it was before is put back. The global cooperator goes with it: the real
-one works for 10 ms of real time in each turn, which is not the same twice.
+as Twisted's own ReactorBuilder does it; whatever it was before is put back. The global cooperator goes with it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 from attrs import define, field
 from twisted.internet import task
 
 __all__ = ["GlobalReactor"]
-
-
-UNITS, PAUSE = 100, 0.001
-"""What the cooperator does in one go, and virtual seconds until the next but one."""
-
-
-def _some_units() -> Callable[[], bool]:
-    """Says, after a number of units of work, that it is enough."""
-    left = iter(range(UNITS))
-    return lambda: next(left, None) is None
-
-
-def _cooperator() -> task.Cooperator:
-    reactor: Any = import_module("twisted.internet.reactor")
-
-    last = [-1.0]
-
-    def later(call: Callable[[], None]) -> Any:
-        now = reactor.network.clock.now
-        again, last[0] = last[0] == now, now
-        return reactor.callLater(PAUSE if again else 0, call)
-
-    return task.Cooperator(terminationPredicateFactory=_some_units, scheduler=later)
 
 
 @define(eq=False)
@@ -60,14 +34,15 @@ class GlobalReactor:
 
         self._reactor, self._kind, self._state = reactor, reactor.__class__, reactor.__dict__
         self.is_lent = True
-        self._cooperator, task._theCooperator = task._theCooperator, _cooperator()
-        self._reactor.__class__ = host.__class__
+        self._cooperator = task._theCooperator
         self.stand_for(host)
 
     def stand_for(self, host: Any) -> None:
         """Let it stand for another host."""
         if self.is_lent:
+            self._reactor.__class__ = host.__class__
             self._reactor.__dict__ = host.__dict__
+            task._theCooperator = host.cooperator
 
     def give_back(self) -> None:
         """Let it be what it was."""

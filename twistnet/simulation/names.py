@@ -44,25 +44,26 @@ class _Resolver:
     def resolveHostName(
         self,
         resolutionReceiver: Any,
-        hostName: str,
+        hostName: str | bytes,
         portNumber: int = 0,
         addressTypes: Any = None,
         transportSemantics: str = "TCP",
     ) -> Any:
         """See `IHostnameResolver.resolveHostName`."""
-        resolution = _Resolution(hostName)
+        name = hostName.decode("ascii", "replace") if isinstance(hostName, bytes) else hostName
+        resolution = _Resolution(name)
         resolutionReceiver.resolutionBegan(resolution)
 
         def answer() -> None:
             if resolution.cancelled:
                 return
-            for address in self._names.lookup(hostName):
+            for address in self._names.lookup(name):
                 kind: Any = IPv6Address if ":" in address else IPv4Address
                 if addressTypes is None or kind in addressTypes:
                     resolutionReceiver.addressResolved(kind(transportSemantics, address, portNumber))
             resolutionReceiver.resolutionComplete()
 
-        self._names.ask(self._host, hostName, answer)
+        self._names.ask(self._host, name, answer)
         return resolution
 
 

@@ -117,7 +117,7 @@ class Network(Running):
         host = self.hosts[name] = self._make(name, own, config, FilePaths() if files == "real" else None)
         self._by_address.update(dict.fromkeys(own, host))
         self.names.add(name, *own)
-        self.choose_current()
+        self.host_added()
         if boot is not None:
             self._boots[name] = boot
             self._boot(host)
@@ -179,6 +179,8 @@ class Network(Running):
         self.note(crashed.name, "crashes")
         crashed.kernel.halt()
         crashed.lose_everything()
+        if self.current is crashed:
+            self.enter(crashed)
 
     def restart(self, host: str | Host) -> None:
         """Let a machine that has crashed run again, with nothing open but what its `boot` opens."""

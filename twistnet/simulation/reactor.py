@@ -35,6 +35,7 @@ from zope.interface import implementer_only
 
 from ..errors import SimulationError, WrongReactor
 from . import transports
+from .cooperators import cooperator
 from .kernel import Kernel
 from .kernel.files import ERR, HUP, IN, OUT, Watch
 from .kernel.paths import FilePaths
@@ -89,6 +90,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
         kernel: Its sockets, ports and paths.
         skew: Seconds that its clock is ahead of the network's.
         rate: Seconds of its clock in one of the network's.
+        cooperator: What `twisted.internet.task.cooperate` uses on it.
     """
 
     _POLL_DISCONNECTED = HUP | ERR
@@ -106,6 +108,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
         self._fire = self._fire_timer
         self.has_run = False
         self._cancelled = 0
+        self.cooperator = cooperator(self)
         self._watches: dict[Any, Watch] = {}
         self._reads: dict[Any, None] = {}
         self.reservation = tcp._FileDescriptorReservation(kernel.socket)
@@ -496,6 +499,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
         self._watches.clear()
         self._reads.clear()
         self.threadCallQueue.clear()
+        self.cooperator = cooperator(self)
 
     def _usable(self) -> Host:
         """The host itself, which transports keep, rather than the global reactor that stands for it.

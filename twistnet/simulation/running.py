@@ -60,6 +60,8 @@ class Running:
         self._reactor = GlobalReactor()
         self._logged = Logged()
         self._depth = 0
+        self._named: list[Host] = []
+        self._is_turning = False
         self._tasks: dict[Deferred[Any], Any] = {}
 
     # The global reactor
@@ -71,19 +73,27 @@ class Running:
             self._reactor.stand_for(host)
 
     def choose_current(self) -> None:
-        """Whom the global reactor stands for when nobody's turn it is: the only host, or none of them."""
-        hosts = list(self.hosts.values())
+        """Whom the global reactor stands for when nobody's turn it is: the host that a test has named, else the only
+        host, or none of them."""
+        hosts = self._named[-1:] or list(self.hosts.values())
         self.enter(hosts[0] if len(hosts) == 1 and hosts[0].kernel.is_up else self.bystander)
+
+    def host_added(self) -> None:
+        """There is one more host to choose from, once nobody's turn it is."""
+        if not self._is_turning:
+            self.choose_current()
 
     @contextmanager
     def on(self, host: Host | str) -> Iterator[Host]:
         """Let the global reactor stand for a host while the block runs: for code that takes no reactor."""
-        before = self.current
+        before, named = self.current, self.hosts[host] if isinstance(host, str) else host
+        self._named.append(named)
         with self.in_force():
-            self.enter(self.hosts[host] if isinstance(host, str) else host)
+            self.enter(named)
             try:
-                yield self.current
+                yield named
             finally:
+                self._named.pop()
                 self.enter(before)
 
     @contextmanager
@@ -136,6 +146,21 @@ class Running:
 
     # Turns
 
+    @contextmanager
+    def _taking_turns(self) -> Iterator[None]:
+        """Let the global reactor stand for whose turn it is; if a host's callback has asked for it, that host goes on."""
+        before = self.current if self._is_turning else None
+        self._is_turning = True
+        with self.in_force():
+            try:
+                yield
+            finally:
+                self._is_turning = before is not None
+                if before is not None:
+                    self.enter(before)
+                else:
+                    self.choose_current()
+
     def turn(self) -> None:
         """Let every host have one turn: calls from threads, what is due, then input and output."""
         if self.attention:
@@ -164,7 +189,7 @@ class Running:
     def _go(self, until: Callable[[], bool], horizon: float, waiting_for: str, budget: int | None) -> bool:
         """Take turns until something is so, or nothing is left before the horizon; returns whether it is so."""
         clock, spins, instant, begun, taken = self.clock, 0, -1.0, self.clock.fired, 0
-        with self.in_force():
+        with self._taking_turns():
             self._start_hosts()
             while not until():
                 if self.is_busy:
@@ -179,10 +204,8 @@ class Running:
                 else:
                     due = clock.next_time
                     if due is None or due > horizon:
-                        self.choose_current()
                         return until()
                     clock.now = due
-            self.choose_current()
         return True
 
     def _creep(self) -> None:
@@ -192,16 +215,15 @@ class Running:
     def _start_hosts(self) -> None:
         for host in self.hosts.values():
             if not host.has_run and host.kernel.is_up:
-                self.enter(host)
-                host.start()
+                with self.on(host):
+                    host.start()
 
     def _spinning(self, waiting_for: str) -> None:
-        self.choose_current()
         summary = f"{waiting_for}, and things go on happening at {self.clock.now:g} s without an end"
-        raise Livelock(summary, tuple(reports.who_spins(self)))
+        raise Livelock(summary, (*self._logged.lines(), *reports.who_spins(self)))
 
     def _stuck(self, waiting_for: str, task: Any) -> Deadlock:
-        lines = [*reports.where(task), *reports.who_waits(self)]
+        lines = [*self._logged.lines(), *reports.where(task), *reports.who_waits(self)]
         lines += [f"the real reactor is to call {name}" for name in self._reactor.pending()]
         return Deadlock(f"{waiting_for}, and nothing is left to happen at {self.clock.now:g} s", tuple(lines))
 
@@ -212,7 +234,7 @@ class Running:
 
         Args:
             awaitable: A coroutine or a Deferred.
-            on: The host that the global reactor stands for while it begins.
+            on: The host that the global reactor stands for while it begins; the one that it stands for now by default.
 
         Returns:
             A Deferred with its result. If it fails and nobody looks, the run fails.
@@ -220,7 +242,6 @@ class Running:
         host = self.hosts[on] if isinstance(on, str) else on
         with self.in_force():
             self._start_hosts()
-            self.choose_current()
             with self.on(host or self.current):
                 started = _as_deferred(awaitable)
         if not started.called:
@@ -238,7 +259,7 @@ class Running:
         Args:
             awaitable: A coroutine or a Deferred.
             timeout: Virtual seconds after which it is given up.
-            on: The host that the global reactor stands for while it begins.
+            on: The host that the global reactor stands for while it begins; the one that it stands for now by default.
 
         Returns:
             Its result.
@@ -319,7 +340,7 @@ class Running:
         due = self.clock.next_time
         if not self.is_busy and delay and due is not None:
             self.clock.now = min(due, self.clock.now + delay)
-        with self.in_force():
+        with self._taking_turns():
             self.turn()
 
 
