@@ -51,8 +51,10 @@ class Clock:
     @property
     def next_time(self) -> float | None:
         """When the next event is due, or `None` if there is none."""
-        due = [heap[0][0] for heap in (self.traffic, self.timers) if heap]
-        return min(due) if due else None
+        traffic, timers = self.traffic, self.timers
+        if traffic and (not timers or traffic[0] < timers[0]):
+            return traffic[0][0]
+        return timers[0][0] if timers else None
 
     def fire_due(self) -> None:
         """Let everything happen that is due now and was scheduled before this call.

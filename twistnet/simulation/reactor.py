@@ -276,7 +276,8 @@ class Host(_PollLikeMixin, PosixReactorBase):
             return
         selectable = watch.reader if watch.reader is not None else watch.writer
         callWithLogger(selectable, self._doReadOrWrite, selectable, selectable, events)
-        if watch.reader is not None or watch.writer is not None:
+        wants = (IN if watch.reader is not None else 0) | (OUT if watch.writer is not None else 0)
+        if wants and watch.file.poll() & (wants | ERR | HUP):
             self.kernel.ready[watch] = None
 
     def do_accept(self, port: Any) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from twisted.internet.defer import Deferred
@@ -112,16 +112,15 @@ class Running:
                 self._logged.ignore()
 
     def __enter__(self) -> Self:
-        self._whole = self.in_force()
-        self._whole.__enter__()
+        self._whole = ExitStack()
+        self._whole.enter_context(_collecting_new_objects())
+        self._whole.enter_context(self.in_force())
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        try:
+        with self._whole:
             if kind is None:
                 self.check_errors(thoroughly=True)
-        finally:
-            self._whole.__exit__(None, None, None)
 
     # Errors
 
@@ -192,20 +191,19 @@ class Running:
         with self._taking_turns():
             self._start_hosts()
             while not until():
-                if self.is_busy:
-                    spins = spins + 1 if clock.now == instant else 0
-                    instant, taken = clock.now, taken + 1
-                    moves = bool(self.ready)
-                    self.turn()
-                    if moves and spins >= CREEP:
-                        self._creep()
-                    elif spins > SPIN or (budget is not None and clock.fired - begun + taken > budget):
-                        self._spinning(waiting_for)
-                else:
+                moves = bool(self.ready)
+                if not (moves or self.attention):
                     due = clock.next_time
                     if due is None or due > horizon:
                         return until()
-                    clock.now = due
+                    clock.now = max(clock.now, due)
+                spins = spins + 1 if clock.now == instant else 0
+                instant, taken = clock.now, taken + 1
+                self.turn()
+                if moves and spins >= CREEP:
+                    self._creep()
+                elif spins > SPIN or (budget is not None and clock.fired - begun + taken > budget):
+                    self._spinning(waiting_for)
         return True
 
     def _creep(self) -> None:
@@ -342,6 +340,19 @@ class Running:
             self.clock.now = min(due, self.clock.now + delay)
         with self._taking_turns():
             self.turn()
+
+
+@contextmanager
+def _collecting_new_objects() -> Iterator[None]:
+    """Have the garbage collector look at what is made in the block alone: a large suite has much else, and many networks."""
+    if gc.get_freeze_count():
+        yield  # whoever has frozen something will want it to stay so
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _as_deferred(awaitable: Any) -> Deferred[Any]:

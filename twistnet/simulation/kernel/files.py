@@ -15,10 +15,13 @@ from .addresses import failure
 if TYPE_CHECKING:
     from .kernel import Kernel
 
-__all__ = ["ERR", "HUP", "IN", "OUT", "File", "Watch"]
+__all__ = ["ERR", "HUP", "IN", "OUT", "PEEK", "File", "Watch"]
 
 IN, OUT, ERR, HUP = select.POLLIN, select.POLLOUT, select.POLLERR, select.POLLHUP
 """What a file can be ready for, with the bits of poll(2)."""
+
+PEEK = int(socket.MSG_PEEK)
+"""A plain number: to ask the enumeration takes longer than to read a message."""
 
 DEFAULTS = {
     (socket.SOL_SOCKET, socket.SO_SNDBUF): "send_buffer",

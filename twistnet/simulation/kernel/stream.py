@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .addresses import failure
 from .buffers import ByteQueue
-from .files import File
+from .files import PEEK, File
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -58,7 +58,7 @@ class StreamFile(File):
             OSError: EAGAIN, ECONNRESET, ETIMEDOUT, ENOTCONN.
         """
         if self.incoming.size and most > 0:
-            if flags & socket.MSG_PEEK:
+            if flags & PEEK:
                 return self.incoming.peek(most, self.coalesces)
             piece = self.incoming.take(most, self.coalesces)
             self.has_read()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..packets import Endpoint, Fate, Packet
 from .addresses import ANY, Address, failure, is_any, is_broadcast, is_multicast
-from .files import ERR, IN, OUT, File
+from .files import ERR, IN, OUT, PEEK, File
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -162,7 +162,7 @@ class UdpFile(File):
         self.raise_error()
         if not self._queue:
             raise failure(errno.EAGAIN)
-        if flags & socket.MSG_PEEK:
+        if flags & PEEK:
             payload, source = self._queue[0]
         else:
             payload, source = self._queue.popleft()

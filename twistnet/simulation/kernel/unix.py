@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..packets import FIN, PSH, Endpoint, Fate, Packet, Transport
 from .addresses import failure
-from .files import ERR, HUP, IN, OUT, File
+from .files import ERR, HUP, IN, OUT, PEEK, File
 from .stream import StreamFile
 
 if TYPE_CHECKING:
@@ -355,7 +355,7 @@ class UnixDatagramFile(File):
         self.raise_error()
         if not self._queue:
             raise failure(errno.EAGAIN)
-        payload, source = self._queue[0] if flags & socket.MSG_PEEK else self._queue.popleft()
+        payload, source = self._queue[0] if flags & PEEK else self._queue.popleft()
         return payload[:most], source
 
     def shutdown(self, how: int) -> None:
