@@ -338,6 +338,8 @@ class TcpFile(StreamFile):
         self._take_acks()
         if self.state is CLOSED or (end <= self._sent_first and end > packet.seq):
             return
+        if end == packet.seq and not self._is_awaited():
+            return
         if packet.tries >= (SYN_RETRIES if packet.flags & SYN else RETRIES):
             self._fail(errno.ETIMEDOUT)
             return
@@ -346,6 +348,12 @@ class TcpFile(StreamFile):
         again.tries += 1
         self.kernel.record(again)
         self._launch(again)
+
+    def _is_awaited(self) -> bool:
+        """Whether anybody waits for a packet that only acknowledges: the peer, as the third of its handshake, or we."""
+        if self._sent_first < self._sent_next:
+            return True
+        return self.peer is not None and self.peer.state is SYN_RECEIVED
 
     # What comes in
 
