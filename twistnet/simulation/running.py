@@ -19,7 +19,7 @@ from . import reports
 from .clock import Clock
 from .global_reactor import GlobalReactor
 from .kernel.files import Watch
-from .logged import Logged
+from .logged import Logged, only_new_garbage
 
 if TYPE_CHECKING:
     from .links import Links
@@ -113,7 +113,7 @@ class Running:
 
     def __enter__(self) -> Self:
         self._whole = ExitStack()
-        self._whole.enter_context(_collecting_new_objects())
+        self._whole.enter_context(only_new_garbage())
         self._whole.enter_context(self.in_force())
         return self
 
@@ -340,19 +340,6 @@ class Running:
             self.clock.now = min(due, self.clock.now + delay)
         with self._taking_turns():
             self.turn()
-
-
-@contextmanager
-def _collecting_new_objects() -> Iterator[None]:
-    """Have the garbage collector look at what is made in the block alone: a large suite has much else, and many networks."""
-    if gc.get_freeze_count():
-        yield  # whoever has frozen something will want it to stay so
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
 
 
 def _as_deferred(awaitable: Any) -> Deferred[Any]:
