@@ -6,7 +6,8 @@
     network     hosts, links, names, faults; running: run, advance, settle
     reactor     a host is a reactor; transports: Twisted's own, over simulated sockets
     trace       what happened: a sequence diagram, a capture for Wireshark
-    plugin      the pytest plugin; plans: faults as data, for hypothesis
+    planned     what goes wrong and when, as data; plans: such data, drawn by hypothesis
+    plugin      the pytest plugin; trial: the same for trial's cases
 
 This room stands apart: it imports Twisted, the errors and the units, and nothing but tests and users import it. Names are
 imported when they are first used, because pytest imports the plugin in every run.
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from .link import Exponential, GilbertElliott, Independent, LinkConfig, Normal, Uniform
     from .links import Link
     from .network import Network
+    from .planned import Plan, Planned
     from .reactor import Host
     from .slicing import CutAt, Fixed, OneByte, RandomSizes
     from .trace import Trace
@@ -63,6 +65,7 @@ _HOMES = {
     ".link": ("Exponential", "GilbertElliott", "Independent", "LinkConfig", "Normal", "Uniform"),
     ".links": ("Link",),
     ".network": ("Network",),
+    ".planned": ("Plan", "Planned"),
     ".reactor": ("Host",),
     ".slicing": ("CutAt", "Fixed", "OneByte", "RandomSizes"),
     ".trace": ("Trace",),
@@ -94,6 +97,8 @@ __all__ = [
     "Normal",
     "OneByte",
     "Partition",
+    "Plan",
+    "Planned",
     "RandomSizes",
     "Refuse",
     "Reset",
