@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from twistnet.simulation import Reset
+from twistnet.simulation.plans import Plan, Planned
 from twistnet.tap.node_options import NodeOptions
 from twistnet.tap.options import service_options
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
 SERVICES = (ROOT / "docs" / "services.md").read_text("utf-8")
+TUTORIAL = (ROOT / "docs" / "bad-network.md").read_text("utf-8")
 
 
 def blocks(language: str, text: str = README) -> list[str]:
@@ -81,6 +84,8 @@ def test_the_service_of_the_documents_works(tmp_path: Path) -> None:
     program = """
 import sys
 sys.path.insert(0, ".")
+from twistnet.simulation import Reset
+from twistnet.simulation.plans import Plan, Planned
 from twistnet.tap.node_options import NodeOptions
 options = NodeOptions()
 options.parseOptions("--service backwards --repeat 2 --listen tcp:0 --listen udp:0".split())
@@ -133,3 +138,55 @@ except ValueError as error:
         "127.0.0.1",
         "'serail:1' begins with no datagram prefix; did you mean serial?",
     ]
+
+
+@pytest.fixture(scope="module")
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The files of the tutorial, each put together from its pieces, and what pytest says of them."""
+    folder = tmp_path_factory.mktemp("tutorial")
+    for block in blocks("python", TUTORIAL):
+        name, code = block.removeprefix("# ").split("\n", 1)
+        with (folder / name).open("a", encoding="utf-8") as file:
+            file.write(code + "\n\n")
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-rA"],
+        cwd=folder,
+        capture_output=True,
+        timeout=60,
+        check=False,
+        text=True,
+    )
+    return folder, result.stdout
+
+
+def test_the_tutorial_fails_where_it_says_so_and_nowhere_else(tutorial: tuple[Path, str]) -> None:
+    _, output = tutorial
+    failed = set(re.findall(r"^FAILED (\S+)", output, re.MULTILINE))
+    assert failed == {f"test_naive.py::{name}" for name in ("test_two_questions", "test_one_octet_at_a_time")}
+    promised = re.findall(r"def (test_\w+)", TUTORIAL)
+    assert len(promised) > 10
+    assert {name for name in promised if name not in output} == set()
+
+
+def test_the_tutorial_shows_what_is_to_be_seen(tutorial: tuple[Path, str]) -> None:
+    _, output = tutorial
+    shown = [block for block in blocks("text", TUTORIAL) if not block.startswith("Plan(")]
+    lines = [line.strip() for block in shown for line in block.splitlines()]
+    assert len(lines) > 10
+    assert [line for line in lines if line.removeprefix("pytest ") not in output] == []
+
+
+def test_the_plan_of_the_tutorial_is_printed_as_it_says() -> None:
+    (plan,) = [block.strip() for block in blocks("text", TUTORIAL) if block.startswith("Plan(")]
+    reset = Reset("server", "client")
+    assert plan == repr(Plan([Planned(reset, offset=1, between=("server", "client"))]))
+
+
+def test_the_program_of_the_tutorial_saves_a_capture(tutorial: tuple[Path, str]) -> None:
+    folder, _ = tutorial
+    result = subprocess.run(
+        [sys.executable, "program.py"], cwd=folder, capture_output=True, timeout=60, check=False, text=True
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert '"[1]\\n"' in result.stdout
+    assert (folder / "tally.pcap").stat().st_size > 100
