@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from twisted.logger import globalLogPublisher
+
+from tests.logged import Lines
 
 settings.register_profile("twistnet", deadline=None, max_examples=100)
 settings.load_profile("twistnet")
@@ -32,3 +36,12 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder for the programs that a module starts."""
     return tmp_path_factory.mktemp("node")
+
+
+@pytest.fixture
+def lines() -> Iterator[list[str]]:
+    """The lines that were logged of twistnet's services while a test ran."""
+    observer = Lines("twistnet")
+    globalLogPublisher.addObserver(observer)
+    yield observer.lines
+    globalLogPublisher.removeObserver(observer)

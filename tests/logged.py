@@ -6,7 +6,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-__all__ = ["LoggedCase"]
+__all__ = ["Lines", "LoggedCase"]
 
 
 @implementer(ILogObserver)

@@ -1,25 +1,17 @@
-"""`ListeningService`, over a reactor in memory, and over real loopback."""
+"""`ListeningService` on a simulated network: it starts, stops and drains in virtual time, whatever happens on the way."""
 
 from __future__ import annotations
 
-import errno
-import socket
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-import pytest_twisted
-from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import CannotListenError, ConnectionDone, ConnectionRefusedError
-from twisted.internet.interfaces import IListeningPort
-from twisted.internet.protocol import Factory, Protocol
-from twisted.internet.testing import MemoryReactorClock, StringTransport
-from twisted.internet.threads import deferToThread
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError, TimeoutError
 
-from tests.logged import LoggedCase
+from tests.peers import Peer, connect, datagram_peer
 from twistnet import (
     ConfigurationError,
     ConnectionConfig,
@@ -27,266 +19,367 @@ from twistnet import (
     EchoFactory,
     ListeningError,
     ListeningService,
+    UpperFactory,
 )
-from twistnet.services.listeners import Listener
+from twistnet.simulation import BlackHole, Host, Network
+
+PORT = 7007
+EVERYWHERE = "interface=0.0.0.0"
 
 
-@implementer(IListeningPort)
-class Port:
-    """A listening port in memory."""
-
-    def __init__(self, endpoint: Endpoint, factory: Any) -> None:
-        self.endpoint = endpoint
-        self.factory = factory
-
-    def startListening(self) -> None:
-        """It does already."""
-
-    def getHost(self) -> IPv4Address:
-        return IPv4Address("TCP", "127.0.0.1", 7007)
-
-    def stopListening(self) -> Deferred[None]:
-        self.endpoint.ports.remove(self)
-        return succeed(None)
-
-    def accept(self) -> Any:
-        """A connection: the protocol on its transport."""
-        protocol = self.factory.buildProtocol(IPv4Address("TCP", "192.0.2.7", 40000))
-        protocol.makeConnection(StringTransport())
-        return protocol
+def make(reactor: Any, *listen: str, **settings: Any) -> ListeningService:
+    """An echo service, on one TCP port of every address unless it is told otherwise."""
+    return ListeningService(
+        reactor,
+        "echo",
+        listen or [f"tcp:{PORT}:{EVERYWHERE}"],
+        stream=EchoFactory(),
+        datagram=EchoDatagramProtocol,
+        connections=ConnectionConfig(**settings),
+    )
 
 
-class Endpoint:
-    """A stream endpoint in memory."""
+@pytest.fixture
+def server(network: Network) -> Host:
+    """Where the service runs."""
+    return network.host("server")
 
-    def __init__(self) -> None:
-        self.ports: list[Port] = []
-        self.result: Deferred[Any] | None = None
+
+@pytest.fixture
+def client(network: Network, server: Host) -> Host:
+    """Another host."""
+    return network.host("client")
+
+
+def talking(network: Network, client: Host, words: bytes = b"hello") -> Peer:
+    """A peer that has been answered."""
+    peer = connect(network, client, "server", PORT)
+    ask(network, peer, words)
+    return peer
+
+
+def ask(network: Network, peer: Peer, words: bytes) -> None:
+    """A peer is answered."""
+    before = peer.received
+    peer.say(words)
+    network.settle()
+    assert peer.received == before + words
+
+
+def is_refused(network: Network, client: Host) -> bool:
+    """Whether nothing listens any more."""
+    with pytest.raises(ConnectionRefusedError):
+        connect(network, client, "server", PORT)
+    return True
+
+
+# Starting
+
+
+def test_starts_stops_and_starts_again(
+    network: Network, client: Host, server: Host, lines: list[str]
+) -> None:
+    """Listening each time, which a plain `StreamServerEndpointService` does not (ticket 5071)."""
+    service = make(server)
+    for _ in range(3):
+        service.privilegedStartService()
+        service.startService()
+        peer = talking(network, client)
+        peer.transport.loseConnection()
+        network.settle()
+        network.run(service.stopService())
+        assert is_refused(network, client)
+    assert lines == [f"echo serves on tcp 0.0.0.0:{PORT}"] * 3
+
+
+def test_all_listeners_or_none(network: Network, client: Host, server: Host) -> None:
+    """When one will not open, those before it are closed, and the error says which it was, and what to do."""
+    taken = make(server, "tcp:7008")
+    taken.startService()
+    service = make(server, f"tcp:{PORT}:{EVERYWHERE}", "tcp:7008")
+    with pytest.raises(ListeningError) as caught:
+        service.startService()
+    assert str(caught.value) == (
+        "echo: cannot listen on tcp:7008: address already in use (something else listens there; stop it, or choose another)"
+    )
+    assert is_refused(network, client)
+    network.run(taken.stopService())
+    service.startService()
+    assert len(service.ports) == 2
+    talking(network, client)
+
+
+def test_an_address_of_another_machine(server: Host, client: Host) -> None:
+    """Cannot be listened on, and the error says so."""
+    with pytest.raises(ListeningError, match="no interface of this machine has that address"):
+        make(server, f"tcp:7007:interface={client.addresses[0]}").startService()
+
+
+@define
+class Late:
+    """An endpoint that takes its time."""
+
+    endpoint: Any
+    ready: Deferred[None] = field(factory=Deferred)
 
     def listen(self, factory: Any) -> Deferred[Any]:
-        if self.result is not None:
-            return self.result
-        self.ports.append(Port(self, factory))
-        return succeed(self.ports[-1])
+        """Listen once it is ready."""
+        return self.ready.addCallback(lambda _: self.endpoint.listen(factory))
 
 
-class ListeningTests(LoggedCase):
-    """Starting, stopping, draining."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.reactor = MemoryReactorClock()
-
-    def service(self, *endpoints: Endpoint, **settings: Any) -> ListeningService:
-        """A service that listens on endpoints in memory."""
-        listen = [f"tcp:{7007 + n}" for n in range(len(endpoints))]
-        service = ListeningService(
-            self.reactor, "echo", listen, stream=EchoFactory(), connections=ConnectionConfig(**settings)
-        )
-        service._listeners = [
-            Listener(old.text, old.description, endpoint, answers_datagrams=False)
-            for old, endpoint in zip(service._listeners, endpoints, strict=True)
-        ]
-        return service
-
-    def test_starts_stops_and_starts_again(self) -> None:
-        """Listening each time, which a plain `StreamServerEndpointService` does not (ticket 5071)."""
-        endpoint = Endpoint()
-        service = self.service(endpoint)
-        for _ in range(3):
-            service.privilegedStartService()
-            service.startService()
-            self.assertEqual(len(endpoint.ports), 1)
-            self.successResultOf(service.stopService())
-            self.assertEqual(endpoint.ports, [])
-        self.assertEqual(self.lines, ["echo serves on tcp 127.0.0.1:7007"] * 3)
-
-    def test_waits_for_connections_then_aborts_them(self) -> None:
-        """For `graceful_timeout`, and the listeners are closed first."""
-        endpoint = Endpoint()
-        service = self.service(endpoint, graceful_timeout=7)
-        service.startService()
-        first, second = endpoint.ports[0].accept(), endpoint.ports[0].accept()
-        stopped = service.stopService()
-        self.assertEqual(endpoint.ports, [])
-        self.assertIn("echo waits up to 7 s for 2 open connections", self.lines)
-        first.connectionLost(Failure(ConnectionDone()))
-        self.reactor.advance(6.9)
-        self.assertFalse(second.transport.disconnecting)
-        self.reactor.advance(0.2)
-        self.assertTrue(second.transport.disconnecting)
-        self.assertNoResult(stopped)
-        second.connectionLost(Failure(ConnectionDone()))
-        self.successResultOf(stopped)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
-
-    def test_is_done_when_the_last_connection_is(self) -> None:
-        """And leaves no timer."""
-        endpoint = Endpoint()
-        service = self.service(endpoint)
-        service.startService()
-        connection = endpoint.ports[0].accept()
-        stopped = service.stopService()
-        connection.connectionLost(Failure(ConnectionDone()))
-        self.successResultOf(stopped)
-        self.assertEqual(self.reactor.getDelayedCalls(), [])
-
-    def test_abort_ends_a_stop_early(self) -> None:
-        """What a second signal does."""
-        endpoint = Endpoint()
-        service = self.service(endpoint)
-        service.startService()
-        connection = endpoint.ports[0].accept()
-        service.stopService()
-        service.abort()
-        self.assertTrue(connection.transport.disconnecting)
-
-    def test_a_start_during_a_drain_does_not_lose_the_new_connections(self) -> None:
-        """The drain is over when the old ones are; the new ones live."""
-        endpoint = Endpoint()
-        service = self.service(endpoint, graceful_timeout=1)
-        service.startService()
-        old = endpoint.ports[0].accept()
-        stopped = service.stopService()
-        service.startService()
-        new = endpoint.ports[0].accept()
-        self.reactor.advance(1)
-        self.assertTrue(old.transport.disconnecting)
-        self.assertFalse(new.transport.disconnecting)
-        old.connectionLost(Failure(ConnectionDone()))
-        self.successResultOf(stopped)
-        self.assertEqual(len(service.open), 1)
-
-    def test_all_listeners_or_none(self) -> None:
-        """When one will not open, those before it are closed, and the error says which it was."""
-        first, second = Endpoint(), Endpoint()
-        taken = OSError(errno.EADDRINUSE, "Address already in use")
-        second.result = fail(CannotListenError("127.0.0.1", 7008, taken))
-        service = self.service(first, second)
-        error = self.assertRaises(ListeningError, service.startService)
-        self.assertEqual(
-            str(error),
-            "echo: cannot listen on tcp:7008: address already in use (something else listens there; stop it, or "
-            "choose another)",
-        )
-        self.assertEqual(first.ports, [])
-        second.result = None
-        service.startService()
-        self.assertEqual((len(first.ports), len(second.ports)), (1, 1))
-
-    def test_an_endpoint_that_takes_its_time(self) -> None:
-        """Its port is closed with the others; its failure is one line."""
-        late, failing = Endpoint(), Endpoint()
-        late.result, failing.result = Deferred(), Deferred()
-        service = self.service(late, failing)
-        service.startService()
-        self.assertEqual(service.ports, [])
-        late.ports.append(Port(late, None))
-        late.result.callback(late.ports[0])
-        self.assertEqual(len(service.ports), 1)
-        failing.result.errback(OSError(errno.EACCES, "Permission denied"))
-        self.assertIn("echo: cannot listen on tcp:7008: permission denied", self.lines[-1])
-        self.successResultOf(service.stopService())
-        self.assertEqual(late.ports, [])
-
-    def test_an_endpoint_that_is_still_busy_at_the_stop_is_cancelled(self) -> None:
-        """Nothing opens after a stop."""
-        cancelled: list[Any] = []
-        late = Endpoint()
-        late.result = Deferred(cancelled.append)
-        service = self.service(late)
-        service.startService()
-        self.successResultOf(service.stopService())
-        self.assertEqual(len(cancelled), 1)
-        self.assertEqual(self.flushLoggedErrors(), [])
-
-    def test_streams_and_datagrams_are_told_apart(self) -> None:
-        """A string for what the service does not answer is refused when the service is made."""
-        with self.assertRaises(ConfigurationError) as caught:
-            ListeningService(self.reactor, "echo", ["tcp:1", "udp:2"], stream=EchoFactory())
-        self.assertIn(
-            "listen[1]: 'udp:2' is for datagrams, and echo answers streams only", str(caught.exception)
-        )
-        with self.assertRaises(ConfigurationError) as caught:
-            ListeningService(self.reactor, "dg", ["tcp:1"], datagram=EchoDatagramProtocol)
-        self.assertIn("'tcp:1' is for streams, and dg answers datagrams only", str(caught.exception))
-        wrong: tuple[Any, ...] = ([], "tcp:1")
-        for listen in wrong:
-            with self.assertRaises(ConfigurationError):
-                ListeningService(self.reactor, "x", listen, stream=EchoFactory())
+def delay(service: ListeningService, canceller: Callable[..., None] | None = None) -> list[Late]:
+    """Have each endpoint of a service take its time."""
+    late = [Late(listener.endpoint, Deferred(canceller)) for listener in service._listeners]
+    service._listeners = [evolve(old, endpoint=e) for old, e in zip(service._listeners, late, strict=True)]
+    return late
 
 
-@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
-async def test_a_stop_accepts_what_the_kernel_has_accepted() -> None:
-    """A peer whose connection was waiting for this process is served, not reset."""
-    from twisted.internet import reactor
-
-    service = ListeningService(reactor, "echo", ["tcp:0"], stream=EchoFactory())
+def test_an_endpoint_that_takes_its_time(
+    network: Network, client: Host, server: Host, lines: list[str]
+) -> None:
+    """Its port is closed with the others; its failure is one line."""
+    make(server, "tcp:7008").startService()
+    service = make(server, f"tcp:{PORT}:{EVERYWHERE}", "tcp:7008")
+    late, failing = delay(service)
     service.startService()
-    address: Any = service.ports[0].getHost()
-    clients = [socket.create_connection(("127.0.0.1", address.port), 10) for _ in range(300)]
-    for client in clients:
-        client.sendall(b"x")
+    assert service.ports == []
+    assert is_refused(network, client)
+    late.ready.callback(None)
+    assert len(service.ports) == 1
+    talking(network, client).transport.loseConnection()
+    failing.ready.callback(None)
+    assert "echo: cannot listen on tcp:7008: address already in use" in lines[-1]
+    network.run(service.stopService())
+    assert is_refused(network, client)
+
+
+def test_an_endpoint_that_is_still_busy_at_the_stop_is_cancelled(network: Network, server: Host) -> None:
+    """Nothing opens after a stop, and nothing is logged."""
+    cancelled: list[Any] = []
+    service = make(server)
+    delay(service, cancelled.append)
+    service.startService()
+    network.run(service.stopService())
+    assert len(cancelled) == 1
+    assert server.getReaders() == []
+
+
+def test_streams_and_datagrams_are_told_apart(server: Host) -> None:
+    """A string for what the service does not answer is refused when the service is made."""
+    with pytest.raises(ConfigurationError) as caught:
+        ListeningService(server, "echo", ["tcp:1", "udp:2"], stream=EchoFactory())
+    assert "listen[1]: 'udp:2' is for datagrams, and echo answers streams only" in str(caught.value)
+    with pytest.raises(ConfigurationError) as caught:
+        ListeningService(server, "dg", ["tcp:1"], datagram=EchoDatagramProtocol)
+    assert "'tcp:1' is for streams, and dg answers datagrams only" in str(caught.value)
+    wrong: tuple[Any, ...] = ([], "tcp:1")
+    for listen in wrong:
+        with pytest.raises(ConfigurationError):
+            ListeningService(server, "x", listen, stream=EchoFactory())
+
+
+# Stopping
+
+
+def test_waits_for_connections_then_aborts_them(
+    network: Network, client: Host, server: Host, lines: list[str]
+) -> None:
+    """For `graceful_timeout`, and the listeners are closed first."""
+    service = make(server, graceful_timeout=7)
+    service.startService()
+    first, second = talking(network, client), talking(network, client)
+    stopped, begun = network.start(service.stopService()), network.clock.now
+    assert is_refused(network, client)
+    assert "echo waits up to 7 s for 2 open connections" in lines
+    first.transport.loseConnection()
+    network.advance(begun + 6.9 - network.clock.now)
+    ask(network, second, b"still served")
+    assert not stopped.called
+    network.run(stopped)
+    assert network.clock.now == pytest.approx(begun + 7)
+    assert network.run(second.lost) is ConnectionLost
+    assert "echo aborts 1 connections" in lines
+    assert server.getReaders() == []
+
+
+def test_is_done_when_the_last_connection_is(network: Network, client: Host, server: Host) -> None:
+    """At once, and with no timer left."""
+    service = make(server, graceful_timeout=3600)
+    service.startService()
+    peer = talking(network, client)
+    stopped, begun = network.start(service.stopService()), network.clock.now
+    network.advance(1800)
+    ask(network, peer, b"half an hour later")
+    assert not stopped.called
+    peer.say(b"last words", finish=True)
+    assert network.run(peer.ended) == b"hellohalf an hour laterlast words"
+    network.run(stopped)
+    assert network.clock.now - begun == pytest.approx(1800, abs=0.1)
+    assert server.getDelayedCalls() == []
+
+
+def test_abort_ends_a_stop_early(network: Network, client: Host, server: Host) -> None:
+    """What a second signal does."""
+    service = make(server, graceful_timeout=3600)
+    service.startService()
+    peer = talking(network, client)
+    stopped, begun = network.start(service.stopService()), network.clock.now
+    network.advance(1)
+    service.abort()
+    network.run(stopped)
+    assert network.clock.now == pytest.approx(begun + 1)
+    assert network.run(peer.lost) is ConnectionLost
+
+
+def test_a_start_during_a_drain_does_not_lose_the_new_connections(
+    network: Network, client: Host, server: Host
+) -> None:
+    """The drain is over when the old ones are; the new ones live."""
+    service = make(server, graceful_timeout=1)
+    service.startService()
+    old = talking(network, client)
+    stopped = network.start(service.stopService())
+    service.startService()
+    network.settle()
+    new = talking(network, client)
+    network.run(stopped)
+    assert network.run(old.lost) is ConnectionLost
+    ask(network, new, b"lives")
+    assert len(service.open) == 1
+
+
+def test_a_stop_accepts_what_the_kernel_has_accepted(network: Network, client: Host, server: Host) -> None:
+    """A peer whose connection was waiting for this process is served, not reset."""
+    service = make(server, backlog=400)
+    service.startService()
+    service.ports[0].stopReading()  # type: ignore[attr-defined]
+    peers = [connect(network, client, "server", PORT) for _ in range(300)]
+    for peer in peers:
+        peer.say(b"x", finish=True)
+    network.settle()
+    assert len(service.open) == 0
     stopped = service.stopService()
-    assert len(service.open) == len(clients)
-    answers = await deferToThread(lambda: {client.recv(1) for client in clients}).addTimeout(20, reactor)
-    assert answers == {b"x"}
-    for client in clients:
-        client.close()
-    await stopped.addTimeout(20, reactor)
+    assert len(service.open) == len(peers)
+    assert {network.run(peer.ended) for peer in peers} == {b"x"}
+    network.run(stopped)
+    for peer in peers:
+        peer.transport.loseConnection()
+    assert {network.run(peer.lost) for peer in peers} == {ConnectionDone}
 
 
-@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
-async def test_a_restart_within_one_turn_has_its_port_again() -> None:
+def test_a_restart_within_one_turn_has_its_port_again(network: Network, client: Host, server: Host) -> None:
     """However often, and without waiting for the stops."""
-    from twisted.internet import reactor
-
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    listen = [f"tcp:{port}", f"udp:{port}"]
-    service = ListeningService(reactor, "echo", listen, stream=EchoFactory(), datagram=EchoDatagramProtocol)
+    service = make(server, f"tcp:{PORT}:{EVERYWHERE}", f"udp:{PORT}:{EVERYWHERE}")
     service.startService()
     stops = []
     for _ in range(3):
         stops.append(service.stopService())
         service.startService()
     for stop in stops:
-        await stop.addTimeout(10, reactor)
+        network.run(stop)
     assert sorted(type(p.getHost()).__name__ for p in service.ports) == ["IPv4Address", "IPv4Address"]
-    client = await _connect(reactor, service.ports[0])
-    assert client.transport is not None
-    client.transport.loseConnection()
-    await service.stopService().addTimeout(10, reactor)
+    peer = talking(network, client)
+    datagrams = datagram_peer(client, server, PORT)
+    datagrams.transport.write(b"x")
+    network.settle()
+    assert datagrams.received == [b"x"]
+    peer.transport.loseConnection()
+    network.run(service.stopService())
     assert service.ports == []
 
 
-async def _connect(reactor: Any, port: Any) -> Protocol:
-    protocol = Protocol()
-    endpoint = TCP4ClientEndpoint(reactor, "127.0.0.1", port.getHost().port)
-    await endpoint.connect(Factory.forProtocol(lambda: protocol)).addTimeout(10, reactor)
-    return protocol
-
-
-@pytest_twisted.ensureDeferred  # type: ignore[untyped-decorator]
-async def test_a_real_drain_with_a_real_connection() -> None:
-    """Closed to new peers at once; the old one may finish."""
-    from twisted.internet import reactor
-
+def test_a_port_is_free_at_once_though_the_service_ended_the_connections(
+    network: Network, client: Host, server: Host
+) -> None:
+    """Their TIME_WAIT is in nobody's way."""
     service = ListeningService(
-        reactor, "echo", ["tcp:0", "udp:0"], stream=EchoFactory(), datagram=EchoDatagramProtocol
+        server, "once", [f"tcp:{PORT}:{EVERYWHERE}"], stream=UpperFactory(once=True, clock=server)
     )
     service.startService()
-    port = service.ports[0]
-    client = await _connect(reactor, port)
-    answered: Deferred[bytes] = Deferred()
-    client.dataReceived = answered.callback  # type: ignore[method-assign,assignment]
-    assert client.transport is not None
-    client.transport.write(b"hello")
-    assert await answered.addTimeout(10, reactor) == b"hello"
-    stopped = service.stopService()
-    with pytest.raises(ConnectionRefusedError):
-        await _connect(reactor, port)
+    peer = connect(network, client, "server", PORT)
+    peer.say(b"x")
+    assert network.run(peer.ended) == b"X"
+    peer.transport.loseConnection()
+    network.settle()
+    network.run(service.stopService())
+    again = make(server)
+    again.startService()
+    talking(network, client)
+
+
+def test_datagrams_are_answered_until_the_stop_and_refused_after_it(
+    network: Network, client: Host, server: Host
+) -> None:
+    service = make(server, f"udp:{PORT}:{EVERYWHERE}")
+    service.startService()
+    peer = datagram_peer(client, server, PORT)
+    for _ in range(2):
+        peer.transport.write(b"x")
+        network.settle()
+        network.run(service.stopService())
+    assert (peer.received, peer.refused) == ([b"x"], 1)
+
+
+# On a bad network
+
+
+def test_a_drain_outlasts_a_partition_that_heals(network: Network, client: Host, server: Host) -> None:
+    """What is under way when the network breaks arrives when it is whole again, and the service waits for it."""
+    service = make(server, graceful_timeout=3600)
+    service.startService()
+    peer = talking(network, client)
+    words = network.random.randbytes(200_000)
+    peer.say(words)
+    network.advance(0.0015)
+    cut = network.partition("client", "server")
+    stopped = network.start(service.stopService())
+    network.advance(120)
     assert not stopped.called
-    client.transport.loseConnection()
-    await stopped.addTimeout(10, reactor)
+    network.end(cut)
+    peer.transport.loseWriteConnection()
+    assert network.run(peer.ended) == b"hello" + words
+    network.run(stopped)
+
+
+def test_a_drain_ends_though_the_peers_are_gone(network: Network, client: Host, server: Host) -> None:
+    """One machine has crashed, one is cut off for ever: both are aborted when the time is up."""
+    service = make(server, graceful_timeout=30)
+    service.startService()
+    cut_off, crashed = talking(network, client), talking(network, network.host("other"))
+    cut_off.say(b"x" * 100_000)
+    crashed.say(b"x" * 100_000)
+    network.advance(0.0015)
+    network.partition("client", "server")
+    network.crash("other")
+    begun = network.clock.now
+    network.run(service.stopService())
+    assert network.clock.now == pytest.approx(begun + 30)
     assert len(service.open) == 0
+    assert server.getReaders() == server.getWriters() == []
+
+
+def test_a_machine_that_crashes_serves_again_when_it_has_started(network: Network) -> None:
+    """Its peers learn of the crash when they speak, and can connect again."""
+    network.host("server", boot=lambda host: make(host).startService())
+    client = network.host("client")
+    peer = talking(network, client)
+    network.crash("server")
+    network.advance(5)
+    network.restart("server")
+    peer.say(b"are you there?")
+    assert network.run(peer.lost) is ConnectionLost
+    talking(network, client, b"again")
+
+
+def test_a_black_hole_is_no_refusal(network: Network, client: Host, server: Host) -> None:
+    """New peers wait in vain, and those that are connected notice nothing."""
+    make(server).startService()
+    peer = talking(network, client)
+    with network.fault(BlackHole("server", PORT)):
+        waiting = network.start(connectProtocol(HostnameEndpoint(client, "server", PORT, timeout=20), Peer()))
+        peer.say(b"!")
+        network.advance(19)
+        assert peer.received == b"hello!"
+        assert not waiting.called
+        with pytest.raises(TimeoutError):
+            network.run(waiting)
