@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.endpoints import TCP4ClientEndpoint, connectProtocol
 from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError, TimeoutError
 
 from tests.peers import Peer, connect, datagram_peer
@@ -376,7 +376,9 @@ def test_a_black_hole_is_no_refusal(network: Network, client: Host, server: Host
     make(server).startService()
     peer = talking(network, client)
     with network.fault(BlackHole("server", PORT)):
-        waiting = network.start(connectProtocol(HostnameEndpoint(client, "server", PORT, timeout=20), Peer()))
+        waiting = network.start(
+            connectProtocol(TCP4ClientEndpoint(client, server.addresses[0], PORT, timeout=20), Peer())
+        )
         peer.say(b"!")
         network.advance(19)
         assert peer.received == b"hello!"
