@@ -40,8 +40,10 @@ class GlobalReactor:
     def stand_for(self, host: Any) -> None:
         """Let it stand for another host."""
         if self.is_lent:
-            self._reactor.__class__ = host.__class__
-            self._reactor.__dict__ = host.__dict__
+            reactor = self._reactor
+            if type(reactor) is not type(host):  # the assignment is slow, and hosts take turns often
+                reactor.__class__ = host.__class__
+            reactor.__dict__ = host.__dict__
             task._theCooperator = host.cooperator
 
     def give_back(self) -> None:
