@@ -10,17 +10,11 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.error import (
-    ConnectError,
-    DNSLookupError,
-)
+from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-from twistnet.simulation import (
-    Host,
-    Network,
-)
+from twistnet.simulation import Host, Network
 
 __all__ = ["Datagrams", "End", "Stage"]
 

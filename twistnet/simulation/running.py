@@ -20,6 +20,7 @@ from .clock import Clock
 from .global_reactor import GlobalReactor
 from .kernel.files import Watch
 from .logged import Logged, only_new_garbage
+from .timers import Timer
 
 if TYPE_CHECKING:
     from .links import Links
@@ -274,7 +275,7 @@ class Running:
         name = reports.called(awaitable)
         begun = self.clock.now
         if not self._go(lambda: bool(outcome), begun + timeout, f"{name} is not done", self._patience):
-            if self.clock.next_time is None:
+            if self._nothing_is_left():
                 raise self._stuck(f"{name} is not done", awaitable)
             self.clock.now = max(self.clock.now, begun + timeout)
             self._spinning(f"{name} is not done after {timeout:g} s")
@@ -310,10 +311,15 @@ class Running:
             ErrorsLogged: Something has gone wrong unnoticed.
         """
         self._go(self._is_settled, float("inf"), "the network does not settle", self._patience)
-        if self._tasks and self.clock.next_time is None:
+        if self._tasks and self._nothing_is_left():
             task = next(iter(self._tasks.values()))
             raise self._stuck(f"{reports.called(task)} is not done", task)
         self.check_errors()
+
+    def _nothing_is_left(self) -> bool:
+        """Whether no event is still to come; timers that were cancelled are none."""
+        self.clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].cancelled)
+        return self.clock.next_time is None
 
     def _is_settled(self) -> bool:
         return not (self.is_busy or self.clock.traffic or self.links.retransmissions_come)
