@@ -82,14 +82,20 @@ def only_new_garbage() -> Iterator[None]:
     A Deferred that has failed unnoticed is found when it is collected. In a large suite that would take as long as all that
     the suite has in memory, once for each network.
     """
-    if gc.get_freeze_count():
+    if _freezing or gc.get_freeze_count():  # it counts one by one: 10 ms in a large suite
         yield  # whoever has frozen something will want it to stay so
         return
     gc.freeze()
+    _freezing.append(True)
     try:
         yield
     finally:
+        _freezing.clear()
         gc.unfreeze()
+
+
+_freezing: list[bool] = []
+"""Whether a block of our own is running."""
 
 
 def _place(failure: Failure) -> str:

@@ -1,47 +1,39 @@
 """The pytest plugin: a simulated network as a fixture, and how to see a failure again.
 
-The rule of this module: pytest loads it in everybody's runs, so it imports nothing of Twisted until a test asks for a
-network; and whatever fails says the one command with which it fails again.
+The rule of this module: pytest loads it in everybody's runs, so it imports nothing of Twisted, and nothing else of this
+package, until a test asks for a network; and whatever fails says the one command with which it fails again.
 """
 
 from __future__ import annotations
 
-import os
-import shlex
+import functools
 import sys
 from collections.abc import Awaitable, Callable, Generator, Iterator
-from contextlib import suppress
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from ..units import did_you_mean, parse_whole
-
 if TYPE_CHECKING:
     from .network import Network
+    from .trial import NetworkTestCase
 
 __all__ = ["network", "network_seed"]
 
-SETTINGS = ("link", "patience", "seed", "trace")
 MOST_SEEDS = 1_000_000
-INI = {
-    "network_seed": ("the first seed of tests that use `network`", "0"),
-    "network_seeds": ("how many seeds each test that uses `network` runs with", "1"),
-    "network_trace_lines": ("how much of its trace a failed test shows, in records", "40"),
-}
 MARKER = (
     "network(link=None, seed=0, trace=None, patience=10_000_000): "
-    "settings of the `network` fixture, as `twistnet.simulation.Network` takes them"
+    "settings of the `network` fixture, as `twistnet.simulation.Network` takes them; the closest mark counts"
 )
 
 
 class _Options(NamedTuple):
-    """What was asked for; `seed` is `None` unless the command line gave it."""
+    """What was asked for on the command line; `None` where nothing was, and what pytest.ini has counts."""
 
     seed: int | None
-    default_seed: int
-    seeds: int
+    seeds: int | None
+    ini_seed: int
+    ini_seeds: int
     trace_lines: int
 
 
@@ -56,35 +48,47 @@ _FAILED = pytest.StashKey[bool]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options and the settings of pytest.ini."""
-    group = parser.getgroup("network", "simulated networks")
+    group = parser.getgroup("network", "simulated networks (twistnet)")
     group.addoption(
-        "--network-seed", metavar="N", help="run tests that use `network` with this seed (default: 0)"
+        "--network-seed",
+        metavar="N",
+        help="The seed of tests that use the `network` fixture or `NetworkTestCase`. Default: what the test's mark "
+        "says, or else 0, so that every run is the same run.",
     )
     group.addoption(
-        "--network-seeds", metavar="K", help="run each of them K times, with the seeds N to N+K-1"
+        "--network-seeds",
+        metavar="K",
+        help="Run each test that uses the `network` fixture K times, with the seeds N to N+K-1, to look for failures "
+        "that depend on chance. Default: 1.",
     )
-    for name, (meaning, default) in INI.items():
-        parser.addini(name, meaning, default=default)
+    parser.addini("network_seed", "--network-seed, for tests whose marks say nothing (default: 0)")
+    parser.addini("network_seeds", "--network-seeds (default: 1)")
+    parser.addini(
+        "network_trace_lines", "lines of the network's trace that a failed test shows (default: 40)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and register the marker."""
     config.addinivalue_line("markers", MARKER)
-    given = config.getoption("--network-seed")
-    seeds = config.getoption("--network-seeds")
+    seed, seeds = config.getoption("--network-seed"), config.getoption("--network-seeds")
     config.stash[_OPTIONS] = _Options(
-        seed=None if given is None else _whole("--network-seed", given),
-        default_seed=_whole("network_seed", config.getini("network_seed")),
-        seeds=_seeds_in_ini(config) if seeds is None else _whole("--network-seeds", seeds, 1, MOST_SEEDS),
-        trace_lines=_whole("network_trace_lines", config.getini("network_trace_lines")),
+        seed=None if seed is None else _whole("--network-seed", seed),
+        seeds=None if seeds is None else _whole("--network-seeds", seeds, 1, MOST_SEEDS),
+        ini_seed=_in_ini(config, "network_seed", 0),
+        ini_seeds=_in_ini(config, "network_seeds", 1, 1, MOST_SEEDS),
+        trace_lines=_in_ini(config, "network_trace_lines", 40),
     )
 
 
-def _seeds_in_ini(config: pytest.Config) -> int:
-    return _whole("network_seeds", config.getini("network_seeds"), 1, MOST_SEEDS)
+def _in_ini(config: pytest.Config, name: str, default: int, *bounds: int) -> int:
+    value = config.getini(name)
+    return _whole(name, value, *bounds) if value else default
 
 
 def _whole(name: str, value: object, *bounds: int) -> int:
+    from ..units import parse_whole
+
     try:
         return parse_whole(value, *bounds)
     except ValueError as error:
@@ -97,95 +101,43 @@ def _whole(name: str, value: object, *bounds: int) -> int:
 @pytest.hookimpl(trylast=True)  # so that the seed is the last part of the test's id
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test once for each seed."""
-    seeds = metafunc.config.stash[_OPTIONS].seeds
+    options = metafunc.config.stash[_OPTIONS]
+    seeds = options.seeds or options.ini_seeds
     if seeds > 1 and "network_seed" in metafunc.fixturenames and not _chooses_seeds(metafunc.definition):
         first = _first_seed(metafunc.definition)
         metafunc.parametrize("network_seed", range(first, first + seeds), ids="seed={}".format, indirect=True)
 
 
-def _chooses_seeds(node: pytest.Item) -> bool:
+def _chooses_seeds(item: pytest.Item) -> bool:
     """Whether a test is parametrised with seeds of its own."""
-    return any("network_seed" in str(mark.args[:1]) for mark in node.iter_markers("parametrize"))
+    return any("network_seed" in str(mark.args[:1]) for mark in item.iter_markers("parametrize"))
 
 
-def _first_seed(node: pytest.Item) -> int:
-    options, marked = node.config.stash[_OPTIONS], _settings(node).get("seed")
+def _first_seed(item: pytest.Item) -> int:
+    from .marks import check, settings_of
+
+    check(item)
+    options = item.config.stash[_OPTIONS]
     if options.seed is not None:
         return options.seed
-    return marked if isinstance(marked, int) else options.default_seed
+    seed: int = settings_of(item).get("seed", options.ini_seed)
+    return seed
 
 
 @pytest.fixture
 def network_seed(request: pytest.FixtureRequest) -> int:
-    """The seed of this test's `network`: from the command line, the closest mark or the configuration, in that order."""
+    """The seed of this test's `network`: what --network-seed says, else its closest mark, else pytest.ini, else 0."""
     seed: int = request.param if hasattr(request, "param") else _first_seed(request.node)
     return seed
-
-
-# Settings
-
-
-def _settings(node: pytest.Item) -> dict[str, Any]:
-    """The settings of a test: of those that several marks give, the closest mark's."""
-    settings: dict[str, Any] = {}
-    for mark in node.iter_markers("network"):
-        settings = {**mark.kwargs, **settings}
-    return settings
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """See before any test runs whether the marks make sense, of those that use the fixture: others may mean theirs."""
     for item in items:
         if "network_seed" in getattr(item, "fixturenames", ()):
-            _check_marks(item)
+            from .marks import check
 
-
-def _check_marks(item: pytest.Item) -> None:
-    problem = next((found for mark in item.iter_markers("network") if (found := _problem(mark))), None)
-    if problem is not None:
-        raise pytest.UsageError(f"{item.nodeid}: @pytest.mark.network: {problem}")
-
-
-def _problem(mark: pytest.Mark) -> str | None:
-    if mark.args:
-        return f"takes settings by their names ({', '.join(SETTINGS)}), not {mark.args[0]!r}"
-    for name, value in mark.kwargs.items():
-        if name not in SETTINGS:
-            return f"there is no setting {name!r}: {did_you_mean(name, SETTINGS)}"
-        try:
-            CHECKS[name](value)
-        except (TypeError, ValueError) as error:
-            return f"{name}: {error.args[0]}"
-    return None
-
-
-def _check_link(link: Any) -> None:
-    from attrs import fields_dict
-
-    from .link import LinkConfig
-
-    if isinstance(link, dict):
-        known = fields_dict(LinkConfig)
-        for name in link.keys() - known.keys():
-            raise ValueError(f"there is no field {name!r}: {did_you_mean(str(name), known)}")
-        LinkConfig(**link)
-    elif not isinstance(link, LinkConfig | None):
-        raise TypeError(f"must be a LinkConfig, or a dictionary of its fields, not {link!r}")
-
-
-def _check_trace(trace: Any) -> None:
-    from .trace import Trace
-
-    if not isinstance(trace, Trace | None):
-        raise TypeError(f"must be a Trace, whose limits each test's own will have, not {trace!r}")
-
-
-CHECKS: dict[str, Callable[[Any], object]] = {
-    "link": _check_link,
-    "patience": lambda patience: parse_whole(patience, 1),
-    "seed": parse_whole,
-    "trace": _check_trace,
-}
+            check(item)
 
 
 # The network
@@ -193,54 +145,115 @@ CHECKS: dict[str, Callable[[Any], object]] = {
 
 @pytest.fixture
 def network(request: pytest.FixtureRequest, network_seed: int) -> Iterator[Network]:
-    """A simulated network of this test's own, for whose hosts the global reactor stands meanwhile.
+    """A simulated network (`twistnet.simulation.Network`) of this test's own, in virtual time.
 
-    `@pytest.mark.network(link=..., seed=..., trace=..., patience=...)` on the test, its class or its module sets what
-    `twistnet.simulation.Network` takes. The test may be an `async def`, which the network runs. A test that has passed
-    fails nevertheless if anything has gone wrong unnoticed: an error was logged, or a Deferred has failed with nobody
+    The global reactor stands for its hosts while the test runs. The test may be an `async def`, which the network runs;
+    under hypothesis every example has a new network. `@pytest.mark.network(link=..., seed=..., trace=...,
+    patience=...)` on the test, its class or its module sets what `Network` takes. A test that has passed fails
+    nevertheless if anything has gone wrong unnoticed: an error was logged, or a Deferred has failed with nobody
     listening.
     """
     from ..errors import ErrorsLogged
-    from .network import Network
 
-    _check_marks(request.node)
-    made = request.node.stash[_NETWORK] = Network(network_seed, **_own(_settings(request.node)))
+    _forget_last_failure()
+    made = _made(request.node, network_seed)
     request.node.stash[_FAILED] = False
-    unnoticed = ""
     try:
         with suppress(_TestFailed), made:
             yield made
             if request.node.stash[_FAILED]:
                 raise _TestFailed
     except ErrorsLogged as error:
-        unnoticed = str(error)
-    if unnoticed:
-        pytest.fail(unnoticed, pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
-def _own(settings: dict[str, Any]) -> dict[str, Any]:
-    """What goes to `Network` beside the seed; a mark's trace serves many tests, and lends each its limits alone."""
-    from attrs import evolve
+def _forget_last_failure() -> None:
+    """Let go of an earlier test's Deferreds before this one's are listened to; pytest does so only as the test begins."""
+    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
+        vars(sys).pop(name, None)
 
-    settings = {name: value for name, value in settings.items() if name != "seed"}
-    if settings.get("trace") is not None:
-        settings["trace"] = evolve(settings["trace"])
-    return settings
+
+def _made(item: pytest.Item, seed: int) -> Network:
+    """A new network for a test, which is shown if the test fails."""
+    from .marks import check, settings_of
+    from .network import Network
+
+    check(item)
+    made = item.stash[_NETWORK] = Network(**{**settings_of(item), "seed": seed})
+    return made
 
 
 @pytest.hookimpl(tryfirst=True)  # before plugins that run tests on the real reactor, which is lent
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test that has a network; if it is a coroutine or returns a Deferred, the network runs that."""
-    running = pyfuncitem.stash.get(_NETWORK, None)
-    if running is None:
+    if _NETWORK not in pyfuncitem.stash:
         return None
-    names = pyfuncitem._fixtureinfo.argnames
-    returned = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names})
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    if hasattr(pyfuncitem.obj, "hypothesis"):
+        with _network_for_each_example(pyfuncitem):
+            pyfuncitem.obj(**arguments)
+    else:
+        _run(pyfuncitem.stash[_NETWORK], _without_asyncio(pyfuncitem.obj), **arguments)
+    return True
+
+
+def _run(running: Network, test: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    returned = test(*args, **kwargs)
     if isinstance(returned, Awaitable):
         running.run(returned)
     elif returned is not None:
         pytest.fail(f"a test returns nothing or something to wait for, not {returned!r}", pytrace=False)
-    return True
+
+
+def _without_asyncio(test: Any) -> Any:
+    """A coroutine test as it was before pytest-asyncio wrapped it, which would run it on a loop of its own."""
+    by = str(getattr(test, "__globals__", {}).get("__name__"))
+    return test.__wrapped__ if by.startswith("pytest_asyncio") else test
+
+
+# Hypothesis: one call of the fixture, many of the test
+
+
+@contextmanager
+def _network_for_each_example(item: pytest.Function) -> Iterator[None]:
+    """Give every example a network of its own, which is entered and looked through like that of a test."""
+    handle = item.obj.hypothesis
+    before, test = handle.inner_test, _without_asyncio(handle.inner_test)
+
+    @functools.wraps(test)
+    def example(*args: Any, **kwargs: Any) -> None:
+        with _made(item, item.stash[_NETWORK].seed) as made:
+            _run(made, test, *args, **{**kwargs, "network": made} if "network" in kwargs else kwargs)
+
+    handle.inner_test = example
+    try:
+        yield
+    finally:
+        handle.inner_test = before
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before hypothesis looks
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Let hypothesis know that our fixtures suit many examples; those of others it judges itself."""
+    __tracebackhide__ = True
+    if _NETWORK in item.stash and isinstance(item, pytest.Function) and hasattr(item.obj, "hypothesis"):
+        _suit_examples(item)
+    _choose_seed_of_case(item)
+    return (yield)
+
+
+def _suit_examples(item: pytest.Function) -> None:
+    from hypothesis import HealthCheck, settings
+
+    test, before = item.function, item.function._hypothesis_internal_use_settings
+    others = set(item._fixtureinfo.argnames).difference(__all__, _parameters(item))
+    if not any(item._fixtureinfo.name2fixturedefs[name][-1].scope == "function" for name in others):
+        allowed = {*before.suppress_health_check, HealthCheck.function_scoped_fixture}
+        test._hypothesis_internal_use_settings = settings(before, suppress_health_check=allowed)
+
+
+def _parameters(item: pytest.Function) -> dict[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
 
 # What a failure shows
@@ -254,7 +267,7 @@ def pytest_runtest_makereport(
     report = yield
     found = _network_of(item) if report.failed and not item.stash.get(_FAILED, False) else None
     if found is not None:
-        report.sections.append(("network", _described(item, found)))
+        report.sections.append(("network", _explained(item, found)))
     if call.excinfo is not None and _NETWORK in item.stash:
         item.stash[_FAILED] = True
     if call.when == "teardown" and _NETWORK in item.stash:
@@ -262,45 +275,27 @@ def pytest_runtest_makereport(
     return report
 
 
+def _explained(item: pytest.Item, network: Network) -> str:
+    from .replay import explained, pytest_command
+
+    options = item.config.stash[_OPTIONS]
+    asked = not (_case_of(item) or (options.seeds is None and options.ini_seeds == 1))
+    seeds = (options.seeds or options.ini_seeds) if asked else None
+    return explained(network, pytest_command(item, network.seed, seeds), options.trace_lines)
+
+
 def _network_of(item: pytest.Item) -> Network | None:
     """The network of a test, by the fixture or by `NetworkTestCase`."""
-    if _is_case(item):
-        case = getattr(item, "instance", None)
-        return getattr(case, "network", None)
-    return item.stash.get(_NETWORK, None)
+    return item.stash.get(_NETWORK, None) or getattr(_case_of(item), "network", None)
 
 
-def _is_case(item: pytest.Item) -> bool:
+def _case_of(item: pytest.Item) -> NetworkTestCase | None:
     trial = sys.modules.get("twistnet.simulation.trial")
-    kind = getattr(item, "cls", None)
-    return trial is not None and isinstance(kind, type) and issubclass(kind, trial.NetworkTestCase)
+    case = getattr(item, "instance", None)
+    return case if trial is not None and isinstance(case, trial.NetworkTestCase) else None
 
 
-def _described(item: pytest.Item, network: Network) -> str:
-    lines = item.config.stash[_OPTIONS].trace_lines
-    return (
-        f"seed {network.seed}; to see it again:\n\n  {_command(item, network)}\n\n{network.trace.last(lines)}"
-    )
-
-
-def _command(item: pytest.Item, network: Network) -> str:
-    """What repeats a test, from the folder in which pytest was started."""
-    _, colons, name = item.nodeid.partition("::")
-    file = os.path.relpath(item.path, item.config.invocation_params.dir)
-    test = [*_pytest(item.config), f"{file}{colons}{name}"]
-    if _is_case(item):
-        return f"TWISTNET_SEED={network.seed} {shlex.join(test)}"
-    seeds = item.config.stash[_OPTIONS].seeds
-    as_many = [] if seeds == _seeds_in_ini(item.config) == 1 else ["--network-seeds", str(seeds)]
-    return shlex.join([*test, "--network-seed", str(network.seed), *as_many])
-
-
-def _pytest(config: pytest.Config) -> list[str]:
-    """How pytest was started, and with which configuration."""
-    as_module = Path(sys.argv[0]).name == "__main__.py"
-    words = ["python", "-m", "pytest"] if as_module else ["pytest"]
-    if config.getoption("inifilename"):
-        words += ["-c", str(config.getoption("inifilename"))]
-    if config.getoption("rootdir"):
-        words += ["--rootdir", str(config.getoption("rootdir"))]
-    return words
+def _choose_seed_of_case(item: pytest.Item) -> None:
+    case, seed = _case_of(item), item.config.stash[_OPTIONS].seed
+    if case is not None and seed is not None:
+        case.chosen_seed = seed

@@ -6,12 +6,10 @@ that it was told to expect.
 
 from __future__ import annotations
 
+import functools
 import os
-import shlex
-import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.python.components import proxyForInterface
@@ -34,21 +32,24 @@ TRACE_LINES = 40
 class NetworkTestCase(SynchronousTestCase):
     """A case whose `network` is new for each test, and lends the global reactor to its hosts meanwhile.
 
-    It runs under trial and under pytest. A test that fails shows the seed, the command that repeats it and the end of
-    the trace. Errors that were logged fail a test as they do in any trial case, after it, unless
-    `flushLoggedErrors` has removed them or they came within `network.expected_errors`; `network.run` does not raise
-    them.
+    It runs under trial and under pytest; with a base of one's own it is `class Mine(NetworkTestCase, MyBase)`. A test
+    may be an `async def` or return a Deferred: the network runs it. A test that fails shows the seed, the command that
+    repeats it and the end of the trace. Errors that were logged fail a test as they do in any trial case, after it,
+    unless `flushLoggedErrors` has removed them or they came within `network.expected_errors`; `network.run` does not
+    raise them.
 
     Attributes:
         network: The network, made by `setUp`.
         link: What is between its hosts, as `Network` takes it.
-        seed: What its choices follow from, unless the environment has another in TWISTNET_SEED.
+        seed: What its choices follow from, unless `chosen_seed` or else TWISTNET_SEED in the environment is another.
         patience: How many events it lets happen in vain.
+        chosen_seed: What pytest's `--network-seed` says.
     """
 
     link: ClassVar[LinkConfig | dict[str, Any] | None] = None
     seed: ClassVar[int] = 0
     patience: ClassVar[int] = 10_000_000
+    chosen_seed: int | None = None
     network: Network
 
     def setUp(self) -> None:
@@ -58,9 +59,20 @@ class NetworkTestCase(SynchronousTestCase):
             ConfigurationError: What TWISTNET_SEED has is no seed.
         """
         super().setUp()
-        network = _Network(self, _seed(self.seed), link=self.link, patience=self.patience)
+        seed = _seed(self.seed) if self.chosen_seed is None else self.chosen_seed
+        network = _Network(self, seed, link=self.link, patience=self.patience)
         self.network = network.__enter__()
         self.addCleanup(network.__exit__, None, None, None)
+        setattr(self, self._testMethodName, self._run_by_network(getattr(self, self._testMethodName)))
+
+    def _run_by_network(self, test: Callable[[], object]) -> Callable[[], None]:
+        @functools.wraps(test)
+        def run() -> None:
+            returned = test()
+            if isinstance(returned, Awaitable):
+                self.network.run(returned)
+
+        return run
 
     def run(self, result: Any = None) -> Any:
         """Run the test; a reporter of trial's is shown more of what fails."""
@@ -121,13 +133,9 @@ class _Explained(Failure):
 
 
 def _explained(case: NetworkTestCase, failure: Any) -> Any:
+    from .replay import explained, trial_command
+
     network = getattr(case, "network", None)
     if network is None or not isinstance(failure, Failure):
         return failure
-    trace = network.trace.last(TRACE_LINES)
-    return _Explained(failure, f"seed {network.seed}; to see it again:\n\n  {_command(case)}\n\n{trace}")
-
-
-def _command(case: NetworkTestCase) -> str:
-    trial = ["python", "-m", "twisted.trial"] if Path(sys.argv[0]).name == "__main__.py" else ["trial"]
-    return f"TWISTNET_SEED={case.network.seed} {shlex.join([*trial, case.id()])}"
+    return _Explained(failure, explained(network, trial_command(case.id(), network.seed), TRACE_LINES))
