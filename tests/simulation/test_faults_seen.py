@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from twisted.internet.error import (
+    CannotListenError,
     ConnectionLost,
     ConnectionRefusedError,
     DNSLookupError,
@@ -263,6 +264,18 @@ def test_the_timers_of_a_crashed_machine_do_not_fire() -> None:
     assert stage.b.getDelayedCalls() == []
 
 
+def test_a_machine_that_runs_again_takes_over_the_paths_and_locks_that_it_had_left() -> None:
+    stage = Stage()
+    stage.b.listenUNIX("/run/b", Factory(), wantPID=True)
+    with pytest.raises(CannotListenError):
+        stage.b.listenUNIX("/run/b", Factory(), wantPID=True)
+    with stage.net.fault(Crash("b")):
+        stage.net.advance(1)
+    stage.b.listenUNIX("/run/b", Factory(), wantPID=True)
+    with pytest.raises(CannotListenError):
+        stage.b.listenUNIX("/run/b", Factory(), wantPID=True)
+
+
 def test_a_crashed_machine_opens_no_ports() -> None:
     stage = Stage()
     stage.net.crash("c")
@@ -339,8 +352,9 @@ def test_a_reset_of_one_way_is_heard_by_the_other_end_when_it_speaks() -> None:
     assert server.reasons == [ConnectionLost]
 
 
-def test_a_reset_at_an_octet_lets_nothing_through_that_comes_after_it() -> None:
-    stage = Stage(latency=0.0)
+@pytest.mark.parametrize("latency", [0.0, 0.25])
+def test_a_reset_at_an_octet_comes_after_what_was_sent_and_lets_nothing_more_through(latency: float) -> None:
+    stage = Stage(latency=latency)
     client, server = stage.connected()
     stage.net.schedule(Reset("a", "b"), offset=5, between=("a", "b"))
     client.transport.write(b"0123456789")

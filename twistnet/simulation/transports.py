@@ -133,14 +133,16 @@ class _Locks:
 
     def FilesystemLock(self, name: Any) -> Any:
         def lock() -> bool:
-            taken = name in self._locks
-            self._locks.add(name)
+            made.clean = name not in self._locks
+            taken = self.isLocked(name)
+            self._locks[name] = True
             return not taken
 
-        return SimpleNamespace(name=name, clean=True, lock=lock, unlock=lambda: self._locks.discard(name))
+        made = SimpleNamespace(name=name, clean=True, lock=lock, unlock=lambda: self._locks.pop(name, None))
+        return made
 
     def isLocked(self, name: Any) -> bool:
-        return name in self._locks
+        return bool(self._locks.get(name))
 
 
 def _locks(host: Any) -> Any:

@@ -79,7 +79,7 @@ class Kernel:
         record: Writes a packet down.
         config: Its limits.
         paths: The names of its UNIX sockets.
-        locks: The lock files beside those that are in memory only.
+        locks: The lock files beside those that are in memory only, and whether somebody who lives holds them.
         ready: Where watches are put when something has changed, in that order.
         tcp: Its TCP ports.
         udp: Its UDP ports.
@@ -108,7 +108,7 @@ class Kernel:
         self.ready = ready
         self.config = config or KernelConfig()
         self.paths = paths or MemoryPaths()
-        self.locks: set[Any] = set()
+        self.locks: dict[Any, bool] = {}
         self._number = FIRST_DESCRIPTOR
         self.boot()
 
@@ -127,6 +127,7 @@ class Kernel:
         for file in [*files, *list(self._ends.values())]:
             file.watches.clear()
             file.vanish()
+        self.locks.update(dict.fromkeys(self.locks, False))
         self.boot()
         self.is_up = False
 
