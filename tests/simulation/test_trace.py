@@ -34,6 +34,13 @@ def ring() -> None:
     """A timer's function."""
 
 
+def named_by_its_repr() -> None:
+    """Named as automat names what it makes."""
+
+
+named_by_its_repr.__qualname__ = f"implementation for {ring!r}"
+
+
 class Alarm:
     """An object that a timer calls, itself or one of its methods."""
 
@@ -133,6 +140,7 @@ def test_a_size_may_have_a_unit() -> None:
         (Alarm, "Alarm"),
         (functools.partial(functools.partial(ring)), "ring"),
         (functools.partial(Alarm()), "Alarm"),
+        (named_by_its_repr, "implementation for <function ring>"),
     ],
 )
 def test_a_function_is_noted_by_its_name(what: str | Callable[..., object], text: str) -> None:

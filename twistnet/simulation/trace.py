@@ -7,6 +7,7 @@ say otherwise. The oldest goes first, and how much went is counted.
 from __future__ import annotations
 
 import functools
+import re
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
@@ -24,6 +25,9 @@ __all__ = ["Kind", "Note", "Record", "Trace"]
 
 _Line: TypeAlias = tuple[float, str, Kind, str]
 """A note before anybody reads it: timers fire more often than a trace is read, and a tuple is made sooner."""
+
+_PLACE = re.compile(r" at 0x[0-9a-f]+")
+"""Where in memory something is, which names made from a `repr` tell, as those of automat do."""
 
 _KINDS = {kind.value: kind for kind in Kind}  # asking the enumeration takes several times as long
 
@@ -152,4 +156,5 @@ def _name_of(function: Callable[..., object]) -> str:
     while isinstance(function, functools.partial):
         function = function.func
     name = getattr(function, "__qualname__", None)
-    return name if isinstance(name, str) else type(function).__qualname__
+    name = name if isinstance(name, str) else type(function).__qualname__
+    return _PLACE.sub("", name) if " at 0x" in name else name
