@@ -364,6 +364,19 @@ def test_a_reset_at_an_octet_comes_after_what_was_sent_and_lets_nothing_more_thr
     assert server.reasons == [ConnectionLost]
 
 
+def test_a_reset_leaves_nothing_to_be_sent_again() -> None:
+    stage = Stage()
+    client, server = stage.connected()
+    with stage.net.fault(Partition("a", "b")):
+        client.transport.write(b"lost")
+        server.transport.write(b"lost")
+        stage.net.advance(1)
+        stage.net.begin(Reset("a", "b"))
+        stage.net.advance(100)
+    assert client.reasons == server.reasons == [ConnectionLost]
+    assert not stage.net.links.retransmissions_come
+
+
 # Names
 
 

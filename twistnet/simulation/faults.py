@@ -243,6 +243,8 @@ class Skew:
 class Reset(_Between):
     """Every connection between some hosts is reset, as a middlebox would; those made later are not.
 
+    What is sent from then on goes nowhere; what is on its way arrives, and then the reset, after the latency of the link.
+
     Attributes:
         port: Only connections with this port at either end; `None` for all.
     """

@@ -317,6 +317,10 @@ class Direction:
         self.blocks += more
         self._look()
 
+    def severed(self) -> Direction:
+        """The same way for one who gets nothing through any more."""
+        return Direction(self.source, self.target, self.clock, self.tape, self.config, self.record, blocks=1)
+
     def hold(self) -> None:
         """Keep what is sent from now on, until `release`."""
         self.holds += 1

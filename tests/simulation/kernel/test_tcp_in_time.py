@@ -220,6 +220,7 @@ def test_a_reset_from_outside_is_one_at_both_ends_when_both_are_told() -> None:
     machines, client, server = established()
     machines.kernels["one"].reset("other", 7000)
     machines.kernels["other"].reset("one", None)
+    machines.run(1)
     for end in (client, server):
         raises_errno(errno.ECONNRESET, end.recv, 1)
 

@@ -241,9 +241,17 @@ class TcpFile(StreamFile):
         self._destroy()
 
     def reset_from_outside(self) -> None:
-        """A middlebox has sent a reset in the peer's name."""
-        if self.state is not CLOSED:
-            self._was_reset()
+        """A middlebox lets nothing through any more, and sends a reset in the peer's name.
+
+        What is on its way from the peer arrives before that.
+        """
+        if self.state is CLOSED:
+            return
+        way, seq = (self.peer.path, self.peer._sent_next) if self.peer is not None else (self.path, 0)
+        reset = Packet(self.clock.now, TCP, self.there, self.here, b"", RST, seq)
+        self.kernel.record(reset)
+        self.clock.carry(way.latency, self.arrived_if_open, reset)
+        self.path = self.path.severed()
 
     def vanish(self) -> None:
         """The machine is gone: nobody is told."""
@@ -330,10 +338,11 @@ class TcpFile(StreamFile):
         first = 1.0 if packet.flags & SYN else 0.2 + 2 * self.path.config.latency
         pause = min(first * 2**packet.tries, LONGEST_PAUSE)
         self.path.awaiting += 1
-        self.clock.after(pause, self._retransmit, packet)
+        self.clock.after(pause, self._retransmit, (packet, self.path))
 
-    def _retransmit(self, packet: Packet) -> None:
-        self.path.awaiting -= 1
+    def _retransmit(self, lost: tuple[Packet, Any]) -> None:
+        packet, way = lost
+        way.awaiting -= 1
         end = packet.seq + len(packet.payload) + bool(packet.flags & (SYN | FIN))
         self._take_acks()
         if self.state is CLOSED or (end <= self._sent_first and end > packet.seq):
@@ -516,11 +525,11 @@ class TcpFile(StreamFile):
         pause = min((0.2 + 2 * self.path.config.latency) * 2**self._probes, LONGEST_PAUSE)
         self._probes += 1
         self.path.awaiting += 1
-        self.clock.after(pause, self._probe)
+        self.clock.after(pause, self._probe, self.path)
 
-    def _probe(self, _: None) -> None:
+    def _probe(self, way: Any) -> None:
         self._probing = False
-        self.path.awaiting -= 1
+        way.awaiting -= 1
         if self.state is CLOSED or self._sent_first >= self._sent_next:
             return
         if self._probes > RETRIES:
