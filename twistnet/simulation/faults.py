@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen, validators
 
+from .limits import number, whole
 from .link import Direction, LinkConfig, changed
 from .packets import Transport
 
@@ -160,9 +161,7 @@ class _Port:
     """
 
     host: str = field(converter=_name)
-    port: int = field(
-        validator=validators.and_(validators.instance_of(int), validators.ge(1), validators.le(65535))
-    )
+    port: int = field(validator=whole(1, 65535))
     transport: str = field(default="tcp", validator=validators.in_(("tcp", "udp")), kw_only=True)
 
     @property
@@ -225,7 +224,7 @@ class Skew:
     """A host's clock jumps by so many seconds, and back when it ends; timers that are set are not moved."""
 
     host: str = field(converter=_name)
-    seconds: float = field(converter=float)
+    seconds: float = field(validator=number())
 
     def begin(self, network: Network) -> None:
         """See `Fault.begin`."""
@@ -303,7 +302,7 @@ class NamesSilent(_OfNames):
 class NamesSlow:
     """Answers for names take so many seconds longer."""
 
-    seconds: float = field(converter=float, validator=validators.ge(0))
+    seconds: float = field(validator=number(0))
 
     def begin(self, network: Network) -> None:
         """See `Fault.begin`."""

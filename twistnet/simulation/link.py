@@ -10,10 +10,11 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from attrs import define, evolve, field, fields, frozen, validators
+from attrs import define, evolve, field, fields, frozen
 
 from ..units import did_you_mean
 from .clock import Clock
+from .limits import number, optional, whole
 from .packets import Fate, Packet
 from .slicing import Slicing
 from .tape import Tape
@@ -31,9 +32,9 @@ __all__ = [
     "changed",
 ]
 
-PROBABILITY: Any = validators.and_(validators.instance_of((int, float)), validators.ge(0), validators.le(1))
-NOT_NEGATIVE: Any = validators.and_(validators.instance_of((int, float)), validators.ge(0))
-ABOVE_ZERO: Any = validators.and_(validators.instance_of((int, float)), validators.gt(0))
+PROBABILITY = number(0, 1)
+NOT_NEGATIVE = number(0)
+ABOVE_ZERO = number(0, above=True)
 HEADERS = {4: 20, 6: 40}
 """Octets of an IP header, by version (RFC 791, RFC 8200)."""
 
@@ -160,9 +161,9 @@ class LinkConfig:
     loss: Loss | None = field(default=None, converter=_loss)
     duplicate: float = field(default=0.0, validator=PROBABILITY)
     reorder: float = field(default=0.0, validator=PROBABILITY)
-    rate: float | None = field(default=None, validator=validators.optional(ABOVE_ZERO))
-    mtu: int = field(default=1500, validator=validators.and_(validators.instance_of(int), validators.ge(128)))
-    queue: int | None = field(default=None, validator=validators.optional(NOT_NEGATIVE))
+    rate: float | None = field(default=None, validator=optional(ABOVE_ZERO))
+    mtu: int = field(default=1500, validator=whole(128))
+    queue: int | None = field(default=None, validator=optional(NOT_NEGATIVE))
     slicing: Slicing | None = field(default=None)
     coalescing: bool | None = None
 

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from attrs import NOTHING, field, fields, frozen, has, validators
+from attrs import NOTHING, field, fields, frozen, has
 
 from .faults import Degrade, Fault, NamesFail, NamesSilent
+from .limits import number, optional
 
 if TYPE_CHECKING:
     from .network import Network
 
 __all__ = ["Plan", "Planned"]
 
-_SECONDS = validators.optional(validators.and_(validators.instance_of((int, float)), validators.ge(0)))
+_SECONDS = optional(number(0))
 
 
 def _two_names(hosts: Any) -> tuple[str, str] | None:

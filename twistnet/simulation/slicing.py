@@ -10,13 +10,14 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
+from .limits import whole
 from .tape import Tape
 
 __all__ = ["CutAt", "Fixed", "OneByte", "RandomSizes", "Slicing"]
 
-POSITIVE = validators.and_(validators.instance_of(int), validators.ge(1))
+POSITIVE = whole(1)
 
 
 class Slicing(Protocol):

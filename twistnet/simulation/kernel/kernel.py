@@ -12,9 +12,10 @@ import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-from attrs import field, frozen, validators
+from attrs import field, frozen
 
 from ..clock import Clock
+from ..limits import whole
 from ..packets import ACK, RST, SYN, Endpoint, Fate, Packet, Transport
 from .addresses import Address, failure, is_any, is_broadcast, is_loopback, is_multicast, overlap
 from .files import File, Watch
@@ -31,7 +32,7 @@ __all__ = ["Kernel", "KernelConfig", "Wire"]
 
 FIRST_DESCRIPTOR = 1 << 24
 """Numbers that no real file has, so that one that strays into a real call is refused there."""
-COUNT = validators.and_(validators.instance_of(int), validators.ge(1))
+COUNT = whole(1)
 
 
 @frozen(kw_only=True)
