@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import select
 import socket
-import struct
-from typing import Any
 
+from tests.simulation.kernel.props import LINGER_ZERO, reset
 from tests.simulation.kernel.wires import World, same_on_both
 
 IN, OUT, ERR, HUP = select.POLLIN, select.POLLOUT, select.POLLERR, select.POLLHUP
-LINGER_ZERO = struct.pack("ii", 1, 0)
-
-
-def reset(opened: Any) -> None:
-    """Close a socket with a reset."""
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_ZERO)
-    opened.close()
 
 
 # A socket that is not connected

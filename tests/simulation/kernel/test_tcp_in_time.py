@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import select
 import socket
-import struct
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +14,6 @@ from tests.simulation.kernel.wires import Machines, raises_errno, shown_mask
 from twistnet.simulation.packets import ACK, FIN, RST, SYN, Fate, Transport
 
 IN, OUT, ERR, HUP = select.POLLIN, select.POLLOUT, select.POLLERR, select.POLLHUP
-LINGER_ZERO = struct.pack("ii", 1, 0)
 
 
 def established(**link: Any) -> tuple[Machines, Any, Any]:

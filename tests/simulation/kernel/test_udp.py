@@ -6,17 +6,10 @@ import select
 import socket
 from typing import Any
 
+from tests.simulation.kernel.props import GROUP, JOIN, LEAVE, membership
 from tests.simulation.kernel.wires import World, same_on_both
 
 IN, OUT, ERR, HUP = select.POLLIN, select.POLLOUT, select.POLLERR, select.POLLHUP
-GROUP = "239.255.88.88"
-JOIN = (socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP)
-LEAVE = (socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP)
-
-
-def membership(group: str = GROUP, interface: str = "127.0.0.1") -> bytes:
-    """What IP_ADD_MEMBERSHIP takes."""
-    return socket.inet_aton(group) + socket.inet_aton(interface)
 
 
 @same_on_both

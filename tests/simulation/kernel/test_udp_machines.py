@@ -9,18 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.simulation.kernel.props import GROUP, JOIN, membership
 from tests.simulation.kernel.wires import Machines, raises_errno
 from twistnet.simulation.packets import Fate, Transport
 
 IN, OUT, ERR, HUP = select.POLLIN, select.POLLOUT, select.POLLERR, select.POLLHUP
-GROUP = "239.255.88.88"
-JOIN = (socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP)
-LEAVE = (socket.IPPROTO_IP, socket.IP_DROP_MEMBERSHIP)
-
-
-def membership(group: str = GROUP, interface: str = "127.0.0.1") -> bytes:
-    """What IP_ADD_MEMBERSHIP takes."""
-    return socket.inet_aton(group) + socket.inet_aton(interface)
 
 
 def machines_of(count: int, **link: Any) -> tuple[Machines, list[Any]]:

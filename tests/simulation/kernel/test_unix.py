@@ -8,38 +8,15 @@ import select
 import socket
 import stat
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.simulation.kernel.props import base, listening_at, stream_pair
 from tests.simulation.kernel.wires import Machines, SimulatedWorld, World, raises_errno, same_on_both
 from twistnet.simulation.clock import Clock
 from twistnet.simulation.kernel import FilePaths, Kernel
 
 IN, OUT, ERR, HUP = select.POLLIN, select.POLLOUT, select.POLLERR, select.POLLHUP
-
-
-def listening_at(world: World, name: str = "socket", backlog: int = 5) -> Any:
-    """A stream socket that listens at a path."""
-    listening = world.unix()
-    listening.bind(world.path(name))
-    listening.listen(backlog)
-    return listening
-
-
-def stream_pair(world: World) -> tuple[Any, Any]:
-    """The two ends of a stream whose listener is closed."""
-    listening = listening_at(world)
-    client = world.unix()
-    client.connect(world.path())
-    server = world.accept(listening)
-    listening.close()
-    return client, server
-
-
-def base(address: Any) -> Any:
-    """The last part of a path, which differs between worlds in nothing else."""
-    return Path(address).name if isinstance(address, str) and address else address
 
 
 # Streams
