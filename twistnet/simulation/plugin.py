@@ -22,7 +22,7 @@ __all__ = ["network", "network_seed"]
 
 MOST_SEEDS = 1_000_000
 MARKER = (
-    "network(link=None, seed=0, trace=None, patience=10_000_000): "
+    "network(link=None, seed=0, trace=None, patience=3_000_000): "
     "settings of the `network` fixture, as `twistnet.simulation.Network` takes them; the closest mark counts"
 )
 
@@ -155,7 +155,6 @@ def network(request: pytest.FixtureRequest, network_seed: int) -> Iterator[Netwo
     """
     from ..errors import ErrorsLogged
 
-    _forget_last_failure()
     made = _made(request.node, network_seed)
     request.node.stash[_FAILED] = False
     try:
@@ -165,12 +164,6 @@ def network(request: pytest.FixtureRequest, network_seed: int) -> Iterator[Netwo
                 raise _TestFailed
     except ErrorsLogged as error:
         raise pytest.fail.Exception(str(error), pytrace=False) from None
-
-
-def _forget_last_failure() -> None:
-    """Let go of an earlier test's Deferreds before this one's are listened to; pytest does so only as the test begins."""
-    for name in ("last_exc", "last_type", "last_value", "last_traceback"):
-        vars(sys).pop(name, None)
 
 
 def _made(item: pytest.Item, seed: int) -> Network:
