@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tracemalloc
 from collections.abc import Callable
+from itertools import count
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from zope.interface.verify import verifyObject
 
 from twistnet.simulation import Host, Network, Trace
 from twistnet.simulation.clock import Clock
+
+TIMES = st.sampled_from([0.0, 0.25, 0.999, 1.0, 1.5, 2.0, 59.0, 3600.5, 1e12, 1e17, float("inf")])
 
 
 def alone() -> tuple[Network, Host]:
@@ -65,6 +68,34 @@ def test_what_an_event_schedules_for_its_own_instant_waits_for_the_next_turn() -
     clock.fire_due()
     assert seen == ["first", "second", "later", "later still"]
     assert clock.next_time is None
+
+
+@given(st.lists(st.tuples(TIMES, st.lists(TIMES, max_size=3)), max_size=30), st.sets(st.integers(0, 29)))
+def test_timers_fire_in_order_however_far_apart(
+    plan: list[tuple[float, list[float]]], taken: set[int]
+) -> None:
+    clock, fired, due = Clock(), list[tuple[float, int]](), list[tuple[float, int]]()
+    number = count()
+
+    def wait(delay: float, then: list[float]) -> None:
+        due.append((clock.now + delay, next(number)))
+        clock.after(delay, fire, (due[-1], then))
+
+    def fire(what: tuple[tuple[float, int], list[float]]) -> None:
+        fired.append(what[0])
+        assert clock.now == what[0][0]
+        for delay in what[1]:
+            wait(delay, [])
+
+    for delay, then in plan:
+        wait(delay, then)
+    clock.discard_timers(lambda event: event[3][0][1] in taken)
+    due = [timer for timer in due if timer[1] not in taken]
+    while (soonest := clock.next_time) is not None:
+        clock.now = soonest
+        clock.fire_due()
+    assert fired == sorted(due)
+    assert not clock.timers
 
 
 def test_timers_are_taken_out() -> None:

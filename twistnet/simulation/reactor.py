@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
-from heapq import heappush
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp
@@ -153,7 +152,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
         due = clock.now + (delay if self.rate == 1.0 else delay / self.rate)
         order = next(clock.order)
         timer = Timer(self._itself, due, order, callable, args, kw)
-        heappush(clock.timers, (due, order, self._fire, timer))
+        clock.wait((due, order, self._fire, timer))
         return timer
 
     def move_timer(self, timer: Timer, due: float) -> None:
@@ -162,12 +161,12 @@ class Host(_PollLikeMixin, PosixReactorBase):
         timer.order = next(self._clock.order)
         if due < timer.entry:
             timer.entry = due
-            heappush(self._clock.timers, (due, timer.order, self._fire, timer))
+            self._clock.wait((due, timer.order, self._fire, timer))
 
     def timer_cancelled(self) -> None:
         """Count it, and clear the heap when most of it is dead."""
         self._cancelled += 1
-        if self._cancelled > MANY_CANCELLED and self._cancelled * 2 > len(self._clock.timers):
+        if self._cancelled % MANY_CANCELLED == 0 and self._cancelled * 2 > len(self._clock.timers):
             self._clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].cancelled)
             self._cancelled = 0
 
@@ -177,7 +176,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
             return
         if timer.due > now:
             timer.entry = timer.due
-            heappush(self._clock.timers, (timer.due, timer.order, self._fire, timer))
+            self._clock.wait((timer.due, timer.order, self._fire, timer))
             return
         timer.called = True
         network = self.network

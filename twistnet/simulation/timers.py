@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Timer", "name_of"]
 
+NO_KEYWORDS: dict[str, Any] = {}
+"""One for all timers that are called with none, which is most."""
+
 
 def name_of(call: Callable[..., object]) -> str:
     """What a function is called, the same in every process."""
@@ -55,7 +58,7 @@ class Timer:
         self.order = order
         self.func = func
         self.args = args
-        self.kw = kw
+        self.kw = kw or NO_KEYWORDS
         self.called = self.cancelled = False
 
     @property
@@ -81,7 +84,7 @@ class Timer:
         """See `IDelayedCall.cancel`."""
         self._must_be_active()
         self.cancelled = True
-        self.args, self.kw = (), {}
+        self.args, self.kw = (), NO_KEYWORDS
         self.host.timer_cancelled()
 
     def reset(self, secondsFromNow: float) -> None:
