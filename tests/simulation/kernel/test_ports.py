@@ -39,7 +39,7 @@ def both_bind(kind: int, options: tuple[int, ...], v6only: bool) -> Callable[[Pa
     def script(world: World) -> None:
         for one, other in itertools.product(HOSTS, HOSTS):
             with with_options(world, kind, one, *options, v6only=v6only and one == "::") as first:
-                first.bind((one, 0))
+                first.bind((one, world.dead_port(kind)))
                 with with_options(world, kind, other, *options, v6only=v6only and other == "::") as second:
                     world.note((one, other, world.attempt(second.bind, (other, first.getsockname()[1]))))
 

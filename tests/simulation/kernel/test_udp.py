@@ -290,7 +290,7 @@ def test_a_datagram_is_for_the_most_exact_name(world: World) -> None:
     anywhere, exact = world.udp(), world.udp()
     for opened in (anywhere, exact):
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    exact.bind(("127.0.0.1", 0))
+    exact.bind(("127.0.0.1", world.dead_port(socket.SOCK_DGRAM)))
     port = exact.getsockname()[1]
     anywhere.bind(("0.0.0.0", port))
     sender = world.bound_udp()

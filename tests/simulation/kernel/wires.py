@@ -206,11 +206,11 @@ class World:
         return self.open(socket.AF_UNIX, kind)
 
     def listener(self, host: str = "127.0.0.1", backlog: int = 5, options: Iterable[int] = ()) -> Any:
-        """A listening socket on a port that the kernel has chosen."""
+        """A listening socket on a port that nobody had."""
         listening = self.tcp(socket.AF_INET6 if ":" in host else socket.AF_INET)
         for option in options:
             listening.setsockopt(socket.SOL_SOCKET, option, 1)
-        listening.bind((host, 0))
+        listening.bind((host, self.dead_port()))
         listening.listen(backlog)
         return listening
 
@@ -243,9 +243,10 @@ class World:
         return bound
 
     def dead_port(self, kind: int = socket.SOCK_STREAM) -> int:
-        """A port that nobody has."""
-        with self.open(socket.AF_INET, kind) as bound:
-            bound.bind(("127.0.0.1", 0))
+        """A port that nobody has on any address; the real kernel's other programs have theirs."""
+        with self.open(socket.AF_INET6, kind) as bound:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            bound.bind(("::", 0))
             port: int = bound.getsockname()[1]
             return port
 
