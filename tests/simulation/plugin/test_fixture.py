@@ -242,8 +242,8 @@ from hypothesis import given, settings
 from twistnet.simulation import Partition
 from twistnet.simulation.plans import fault_plans
 
-@settings(database=None, derandomize=True)
-@given(plan=fault_plans(["a", "b"], kinds=[Partition]))
+@settings(database=None, derandomize=True, max_examples=20)
+@given(plan=fault_plans(["a", "b"], kinds=[Partition], most=2, octets=0))
 async def test_plan(network, plan):
     a, b = network.host("a"), network.host("b")
     plan.apply(network)
