@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.endpoints import TCP4ClientEndpoint
-from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import LoopingCall, deferLater
-from twisted.logger import Logger
 
 from tests.simulation.stage import Stage
-from twistnet.errors import Deadlock, ErrorsLogged, Livelock, SimulationError, WrongReactor
+from twistnet.errors import Deadlock, ErrorsLogged, Livelock
 from twistnet.simulation import Host, Network, Partition
-
-log = Logger()
 
 
 def real_reactor() -> Any:
@@ -121,7 +116,7 @@ def test_advance_lets_everything_happen_that_is_due_and_nothing_else() -> None:
 
 def test_time_does_not_run_backwards() -> None:
     net, _ = alone()
-    with pytest.raises(ValueError, match="backwards"):
+    with pytest.raises(ValueError, match="-1"):
         net.advance(-1)
 
 
@@ -324,190 +319,3 @@ def test_much_work_is_no_livelock() -> None:
         host.callLater(0, seen.append, number)
     net.advance(0)
     assert len(seen) == 20_000
-
-
-# What goes wrong unnoticed
-
-
-def log_an_error() -> None:
-    try:
-        raise ZeroDivisionError("logged")
-    except ZeroDivisionError:
-        log.failure("it went wrong")
-
-
-def forget_a_failure() -> None:
-    Deferred[None]().errback(ZeroDivisionError("forgotten"))
-
-
-def raise_it() -> None:
-    raise ZeroDivisionError("raised")
-
-
-@pytest.mark.parametrize("wrong", [log_an_error, forget_a_failure, raise_it])
-@pytest.mark.parametrize(
-    "go",
-    [
-        lambda net, host: net.advance(1),
-        lambda net, host: net.run(deferLater(host, 1)),
-        lambda net, host: net.advance(1) or net.settle(),
-    ],
-)
-def test_what_goes_wrong_unnoticed_fails_the_run(
-    wrong: Callable[[], None], go: Callable[[Network, Host], Any]
-) -> None:
-    net, host = alone()
-    host.callLater(0.5, wrong)
-    with pytest.raises(ErrorsLogged, match="1 error was logged while the network ran") as caught:
-        go(net, host)
-    [failure] = caught.value.failures
-    assert failure.check(ZeroDivisionError)
-    assert "ZeroDivisionError" in str(caught.value)
-    net.advance(1)
-
-
-def test_what_goes_wrong_in_a_protocol_fails_the_run() -> None:
-    class Failing(Protocol):
-        def dataReceived(self, data: bytes) -> None:
-            raise ZeroDivisionError
-
-    stage = Stage()
-    stage.c.listenTCP(7, Factory.forProtocol(Failing))
-    endpoint = TCP4ClientEndpoint(stage.a, "c", 7)
-    client: Any = stage.net.run(endpoint.connect(Factory.forProtocol(Protocol)))
-    client.transport.write(b"x")
-    with pytest.raises(ErrorsLogged, match="ZeroDivisionError"):
-        stage.net.settle()
-
-
-def test_what_goes_wrong_after_the_last_run_fails_the_block() -> None:
-    net, _ = alone()
-    with pytest.raises(ErrorsLogged), net:
-        cycle: list[Any] = [Deferred[None]()]
-        cycle.append(cycle)
-        cycle[0].errback(ZeroDivisionError())
-        del cycle
-
-
-def test_a_test_that_fails_by_itself_is_not_hidden_by_what_was_logged() -> None:
-    net, _ = alone()
-    with pytest.raises(KeyError), net:
-        log_an_error()
-        raise KeyError
-
-
-def test_what_was_logged_outside_is_nobody_s_business() -> None:
-    net, _ = alone()
-    log_an_error()
-    net.advance(1)
-    net.check_errors(thoroughly=True)
-
-
-def test_errors_that_are_expected_are_handed_over() -> None:
-    net, host = alone()
-    for wrong in (log_an_error, forget_a_failure, raise_it):
-        host.callLater(0.5, wrong)
-    with net.expected_errors(ZeroDivisionError) as caught:
-        net.advance(1)
-    assert sorted(str(failure.value) for failure in caught) == ["forgotten", "logged", "raised"]
-    net.check_errors(thoroughly=True)
-
-
-def test_only_the_errors_that_are_named_are_expected() -> None:
-    net, host = alone()
-    host.callLater(0.5, raise_it)
-    with net.expected_errors(KeyError) as caught, pytest.raises(ErrorsLogged):
-        net.advance(1)
-    assert caught == []
-
-
-def test_without_a_name_any_error_is_expected_and_blocks_may_be_nested() -> None:
-    net, host = alone()
-    host.callLater(0.5, raise_it)
-    host.callLater(0.5, lambda: ().index("missing"))
-    with net.expected_errors() as rest, net.expected_errors(ValueError) as missing:
-        net.advance(1)
-    assert [failure.type for failure in missing] == [ValueError]
-    assert [failure.type for failure in rest] == [ZeroDivisionError]
-    host.callLater(0.5, raise_it)
-    with pytest.raises(ErrorsLogged):
-        net.advance(1)
-
-
-# The wrong reactor
-
-
-def test_code_that_runs_on_no_host_is_told_so() -> None:
-    with Network() as net:
-        a, _ = net.host("a"), net.host("b")
-        reactor = real_reactor()
-        for call in (
-            lambda: reactor.listenTCP(0, Factory()),
-            lambda: reactor.connectTCP("a", 7, Factory()),
-            lambda: reactor.listenUDP(0, DatagramProtocol()),
-            lambda: reactor.listenUNIX("/run/socket", Factory()),
-        ):
-            with pytest.raises(WrongReactor, match=r"runs on no host .* network\.on\(host\)"):
-                call()
-        with net.on(a):
-            assert reactor.listenTCP(7, Factory()).getHost().port == 7
-
-
-def test_code_that_runs_on_no_host_may_wait() -> None:
-    with Network() as net:
-        for name in ("a", "b"):
-            net.host(name)
-        assert net.run(deferLater(real_reactor(), 5, lambda: "waited")) == "waited"
-        assert net.clock.now == 5
-
-
-def test_a_kept_callLater_of_the_real_reactor_is_named() -> None:
-    kept = real_reactor().callLater
-
-    def meant_for_the_simulation() -> None:
-        raise AssertionError
-
-    net, host = alone()
-    with (
-        net,
-        pytest.raises(WrongReactor, match=r"meant_for_the_simulation was scheduled .* kept from before"),
-    ):
-        kept(1, meant_for_the_simulation)
-    assert not [call for call in real_reactor().getDelayedCalls() if call.func is meant_for_the_simulation]
-    assert host.getDelayedCalls() == []
-
-
-def test_a_method_that_only_the_real_reactor_has_is_named() -> None:
-    _, host = alone()
-    with pytest.raises(AttributeError, match="the simulated host a has no '_poller'"):
-        _ = host._poller
-
-
-def test_a_real_descriptor_is_not_watched() -> None:
-    net, host = alone()
-
-    class Reader:
-        def __init__(self, real: socket.socket) -> None:
-            self.fileno = real.fileno
-
-    one, other = socket.socketpair()
-    with one, other, net:
-        for add in (host.addReader, host.addWriter):
-            with pytest.raises(
-                WrongReactor, match=r"a cannot watch Reader: its descriptor \d+ is not a socket"
-            ):
-                add(Reader(one))
-
-
-def test_a_real_connection_is_not_adopted() -> None:
-    _, host = alone()
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        with socket.create_connection(listening.getsockname()) as real:
-            with pytest.raises(WrongReactor, match=r"a cannot adopt a real connection, to .*127\.0\.0\.1"):
-                host.adoptStreamConnection(real.fileno(), socket.AF_INET, Factory())
-
-
-def test_a_process_is_not_simulated() -> None:
-    _, host = alone()
-    with pytest.raises(SimulationError, match="a cannot spawn a process"):
-        host.spawnProcess(None, "true")
