@@ -16,6 +16,9 @@ __all__ = ["Bystander"]
 class Bystander(Host):
     """A reactor that can only wait."""
 
+    def __repr__(self) -> str:
+        return "<the global reactor, on no host of the simulated network>"
+
     def _usable(self) -> NoReturn:
         raise WrongReactor(
             "the global reactor was asked for a socket by code that runs on no host of the simulated network: "

@@ -230,7 +230,7 @@ class Mark:
     reached: Callable[[], object]
 
 
-@define(eq=False)
+@define(eq=False, repr=False)
 class Direction:
     """The way from one host to another.
 
@@ -269,6 +269,9 @@ class Direction:
     _free_at: float = 0.0
     _in_flight: int = 0
     _held: list[tuple[Packet, int, Deliver, Deliver]] = field(factory=list)
+
+    def __repr__(self) -> str:
+        return f"<from {self.source} to {self.target}: {self.config}>"
 
     def __attrs_post_init__(self) -> None:
         self._usual = self.config

@@ -6,12 +6,14 @@ The rule of this module: it knows who is there and how they are joined; how time
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+from twisted.internet.abstract import isIPAddress
+
 from ..errors import SimulationError
-from ..units import did_you_mean
 from .faults import Fault
 from .kernel import FilePaths, Kernel, KernelConfig, MemoryPaths
 from .link import Direction, LinkConfig, Mark, changed
@@ -26,6 +28,9 @@ from .trace import Trace
 __all__ = ["Network"]
 
 Boot = Callable[[Host], object]
+NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+PATIENCE = 3_000_000
+"""Events; some ten seconds' worth of them."""
 
 
 class Network(Running):
@@ -49,6 +54,10 @@ class Network(Running):
         link: What is between hosts unless it is said otherwise: fields of `LinkConfig`; 1 ms of latency by default.
         trace: Where to write down what happens; `Trace(limit=0)` for nowhere.
         patience: How many events `run` and `settle` let happen before they call it a `Livelock`.
+
+    Raises:
+        TypeError: A setting is of the wrong kind, or `link` has a field that links do not have.
+        ValueError: A setting is out of its range.
     """
 
     def __init__(
@@ -57,8 +66,10 @@ class Network(Running):
         *,
         link: LinkConfig | dict[str, Any] | None = None,
         trace: Trace | None = None,
-        patience: int = 10_000_000,
+        patience: int = PATIENCE,
     ) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, int):
+            raise TypeError(f"seed must be a whole number, not {seed!r}")
         self.seed = seed
         self.tape = Tape(seed)
         self.random = self.tape.another("random")
@@ -72,8 +83,7 @@ class Network(Running):
         self._begun: dict[int, tuple[Fault, Any]] = {}
         self._faults = 0
         super().__init__(patience)
-        config = link if isinstance(link, LinkConfig) else changed(LinkConfig(), link or {})
-        self.links = Links(self.clock, self.tape, self.trace.record, config)
+        self.links = Links(self.clock, self.tape, self.trace.record, _config(link))
         self.bystander = self._bystander()
         self.current = self.bystander
 
@@ -106,10 +116,13 @@ class Network(Running):
 
         Raises:
             SimulationError: The name or an address is taken.
-            ValueError: An address is not numeric, or `files` is neither.
+            ValueError: The name is none that resolves, an address is not one of a host, or `files` is neither.
         """
+        if not NAME.fullmatch(name) or isIPAddress(name):
+            raise ValueError(f"{name!r} is no name for a host: letters, digits, dots and hyphens make one")
         own = self._addresses(addresses)
-        taken = [name] if name in self.hosts else [address for address in own if address in self._by_address]
+        taken = [other for other in self.hosts if other.lower() == name.lower()]
+        taken += [address for address in own if address in self._by_address]
         if taken:
             raise SimulationError(f"{taken[0]} is taken: every host has its own name and addresses")
         if files not in {"memory", "real"}:
@@ -147,25 +160,13 @@ class Network(Running):
 
     def _addresses(self, given: Iterable[str] | None) -> tuple[str, ...]:
         if given is not None:
-            return tuple(str(ipaddress.ip_address(address)) for address in given)
+            return tuple(map(_address, given))
         number = next(
             n for n in range(1, 1 << 24) if f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" not in self._by_address
         )
         return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", str(
             ipaddress.ip_address((0xFD << 120) + number)
         )
-
-    def host_named(self, host: str | Host) -> Host:
-        """A host, by its name.
-
-        Raises:
-            SimulationError: There is none.
-        """
-        if isinstance(host, Host):
-            return host
-        if host not in self.hosts:
-            raise SimulationError(f"there is no host {host!r}; {did_you_mean(host, self.hosts)}")
-        return self.hosts[host]
 
     def crash(self, host: str | Host) -> None:
         """Let a machine stop at once: its connections, ports and timers are gone, and nobody is told.
@@ -253,6 +254,7 @@ class Network(Running):
 
     def begin(self, fault: Fault) -> int:
         """Let something go wrong from now on; returns what `end` needs to put it right."""
+        _check(fault)
         begun = fault.begin(self)
         self._faults += 1
         self._begun[self._faults] = fault, begun
@@ -313,10 +315,11 @@ class Network(Running):
             lasting: For how many seconds; for ever, or until `heal`, by default.
 
         Raises:
-            ValueError: Neither or both of `at` and `offset` are given, or the time has passed.
+            TypeError: `fault` is none.
+            ValueError: Neither or both of `at` and `offset` are given, or the time has passed, or `lasting` is negative.
         """
-        if (at is None) == (offset is None) or (offset is not None and between is None):
-            raise ValueError("give either `at`, or `offset` with `between`")
+        _check(fault)
+        self._check_when(at, offset, between, lasting)
 
         def begin(_: None = None) -> None:
             token = self.begin(fault)
@@ -324,18 +327,46 @@ class Network(Running):
                 self.clock.after(lasting, self.end, token)
 
         if at is not None:
-            if at < self.clock.now:
-                raise ValueError(f"at={at:g} has passed: it is {self.clock.now:g}")
             self.clock.after(at - self.clock.now, begin)
         elif offset is not None and between is not None:
-            if offset == 0:
-                raise ValueError("offset counts octets, from 1")
             self.direction(*between).mark(Mark(offset, lambda end: _has_port(end, port), begin))
         return self
+
+    def _check_when(self, at: float | None, offset: int | None, between: Any, lasting: float | None) -> None:
+        if (at is None) == (offset is None) or (offset is not None and between is None):
+            raise ValueError("give either `at`, or `offset` with `between`")
+        if at is not None and not at >= self.clock.now:
+            raise ValueError(f"at={at:g} has passed: it is {self.clock.now:g}")
+        if offset is not None and offset < 1:
+            raise ValueError(f"offset counts octets, from 1: {offset!r}")
+        if lasting is not None and not lasting >= 0:
+            raise ValueError(f"lasting must be seconds, at least 0: {lasting!r}")
 
     def note(self, host: str, text: str) -> None:
         """Write a line of one's own into the trace."""
         self.trace.note(self.clock.now, host, "fault", text)
+
+
+def _config(link: Any) -> LinkConfig:
+    if isinstance(link, LinkConfig):
+        return link
+    if not isinstance(link, dict | None):
+        raise TypeError(f"link must be a LinkConfig, or a dictionary of its fields, not {link!r}")
+    return changed(LinkConfig(), link or {})
+
+
+def _address(text: str) -> str:
+    address = ipaddress.ip_address(text)
+    if address.is_loopback or address.is_multicast or address.is_unspecified:
+        raise ValueError(f"{text} is not an address by which others could reach a host")
+    return str(address)
+
+
+def _check(fault: Any) -> None:
+    if not (hasattr(fault, "begin") and hasattr(fault, "end")):
+        raise TypeError(
+            f"a fault is Partition(...), Crash(...) or another of twistnet.simulation, not {fault!r}"
+        )
 
 
 def _has_port(end: Any, port: int | None) -> bool:

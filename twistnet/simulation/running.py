@@ -9,12 +9,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
+from math import inf
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from ..errors import Deadlock, Livelock
+from ..errors import Deadlock, Livelock, SimulationError
+from ..units import did_you_mean
 from . import reports
 from .clock import Clock
 from .global_reactor import GlobalReactor
@@ -53,6 +55,8 @@ class Running:
     bystander: Host
 
     def __init__(self, patience: int) -> None:
+        if patience < 1:
+            raise ValueError(f"patience must be a whole number, at least 1: {patience!r}")
         self.clock = Clock()
         self.ready: dict[Watch, None] = {}
         self.attention: dict[Host, None] = {}
@@ -64,6 +68,20 @@ class Running:
         self._named: list[Host] = []
         self._is_turning = False
         self._tasks: dict[Deferred[Any], Any] = {}
+
+    def host_named(self, host: str | Host) -> Host:
+        """A host, by its name.
+
+        Raises:
+            SimulationError: There is none.
+        """
+        if not isinstance(host, str):
+            if self.hosts.get(host.name) is not host._itself:
+                raise SimulationError(f"{host!r} is not a host of this network")
+            return host
+        if host not in self.hosts:
+            raise SimulationError(f"there is no host {host!r}; {did_you_mean(host, self.hosts)}")
+        return self.hosts[host]
 
     # The global reactor
 
@@ -87,7 +105,7 @@ class Running:
     @contextmanager
     def on(self, host: Host | str) -> Iterator[Host]:
         """Let the global reactor stand for a host while the block runs: for code that takes no reactor."""
-        before, named = self.current, self.hosts[host] if isinstance(host, str) else host
+        before, named = self.current, host if host is self.current else self.host_named(host)
         self._named.append(named)
         with self.in_force():
             self.enter(named)
@@ -238,10 +256,9 @@ class Running:
         Returns:
             A Deferred with its result. If it fails and nobody looks, the run fails.
         """
-        host = self.hosts[on] if isinstance(on, str) else on
         with self.in_force():
             self._start_hosts()
-            with self.on(host or self.current):
+            with self.on(on if on is not None else self.current):
                 started = _as_deferred(awaitable)
         if not started.called:
             self._tasks[started] = awaitable
@@ -289,12 +306,12 @@ class Running:
         """Let so much virtual time pass, and everything happen that is due in it.
 
         Raises:
-            ValueError: Less than 0 seconds.
+            ValueError: The seconds are negative or without end.
             Livelock: Time stands still, because something goes on happening at one instant.
             ErrorsLogged: Something has gone wrong unnoticed.
         """
-        if seconds < 0:
-            raise ValueError(f"time does not run backwards: {seconds!r}")
+        if not 0 <= seconds < inf:
+            raise ValueError(f"seconds must be a number, at least 0: {seconds!r}")
         end = self.clock.now + seconds
         self._go(lambda: False, end, f"advance({seconds:g}) does not get there", None)
         self.clock.now = end

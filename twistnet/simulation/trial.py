@@ -19,7 +19,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ..errors import ConfigurationError, ErrorsLogged
 from ..units import parse_whole
-from .network import Network
+from .network import PATIENCE, Network
 
 if TYPE_CHECKING:
     from .link import LinkConfig
@@ -48,7 +48,7 @@ class NetworkTestCase(SynchronousTestCase):
 
     link: ClassVar[LinkConfig | dict[str, Any] | None] = None
     seed: ClassVar[int] = 0
-    patience: ClassVar[int] = 10_000_000
+    patience: ClassVar[int] = PATIENCE
     chosen_seed: int | None = None
     network: Network
 
