@@ -22,7 +22,7 @@ __all__ = ["network", "network_seed"]
 
 MOST_SEEDS = 1_000_000
 MARKER = (
-    "network(link=None, seed=0, trace=None, patience=3_000_000): "
+    "network(*, link, seed, trace, patience): "
     "settings of the `network` fixture, as `twistnet.simulation.Network` takes them; the closest mark counts"
 )
 

@@ -43,7 +43,9 @@ def test_the_plugin_can_be_left_out(project: Project) -> None:
 
 
 def test_its_options_its_marker_and_its_fixtures_are_listed(project: Project) -> None:
-    project.run("--markers").stdout.fnmatch_lines(["@pytest.mark.network(link=None, seed=0, *"])
+    project.run("--markers").stdout.fnmatch_lines(
+        ["@pytest.mark.network([*], link, seed, trace, patience): *"]
+    )
     fixtures = project.run("--fixtures").stdout
     fixtures.fnmatch_lines(["network_seed -- *", "    The seed of this test's `network`*"])
     fixtures.fnmatch_lines(["network -- *", "    A simulated network *"])
