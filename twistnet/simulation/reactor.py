@@ -106,7 +106,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
         self._clock = network.clock
         self._fire = self._fire_timer
         self.has_run = False
-        self._cancelled = 0
+        self._cancelled, self._tolerated = 0, MANY_CANCELLED
         self.cooperator = cooperator(self)
         self._watches: dict[Any, Watch] = {}
         self._reads: dict[Any, None] = {}
@@ -166,9 +166,11 @@ class Host(_PollLikeMixin, PosixReactorBase):
     def timer_cancelled(self) -> None:
         """Count it, and clear the heap when most of it is dead."""
         self._cancelled += 1
-        if self._cancelled % MANY_CANCELLED == 0 and self._cancelled * 2 > len(self._clock.timers):
-            self._clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].cancelled)
-            self._cancelled = 0
+        if self._cancelled > self._tolerated:
+            if self._cancelled * 2 > len(self._clock.timers):
+                self._clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].cancelled)
+                self._cancelled = 0
+            self._tolerated = max(MANY_CANCELLED, len(self._clock.timers) // 2)
 
     def _fire_timer(self, timer: Timer) -> None:
         now = self._clock.now
