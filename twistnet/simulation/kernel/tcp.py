@@ -1,35 +1,23 @@
-"""One end of a TCP connection.
+"""One end of a TCP connection: what a program asks of it, and what comes from the peer.
 
-The rule of this module: it does what Linux does at the same moment, so far as a program or a peer can see it. Segments
-are retransmitted when they are lost, put in order when they overtake each other, and acknowledged; there is no
-congestion control, because its effects are those of a link's rate. Where there is no latency, as on loopback, a segment
-is with the peer before the call returns.
+The rule of this module: what arrives is put in order, whatever the network did to it, and a program is told what Linux
+would tell it, at the same moment.
 """
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from ..packets import ACK, FIN, PSH, RST, SYN, Endpoint, Fate, Packet, Transport
+from ..packets import ACK, FIN, PSH, RST, SYN, Fate, Packet
 from .addresses import Address, failure, is_any
 from .files import ERR, HUP, IN, OUT
-from .stream import StreamFile
-from .tcp_states import AFTER_CLOSE, AFTER_FIN, AFTER_FIN_ACKED, State
-
-if TYPE_CHECKING:
-    from .kernel import Kernel
+from .tcp_sending import TCP, TcpSender
+from .tcp_states import AFTER_FIN, OPEN, State
 
 __all__ = ["TcpFile"]
 
-SYN_RETRIES = 6
-"""Connecting gives up after these: 127 seconds (tcp_syn_retries)."""
-RETRIES = 15
-"""A connection gives up after these: 924.6 seconds (tcp_retries2)."""
-LONGEST_PAUSE = 120.0
-"""Seconds between two retransmissions, at most (TCP_RTO_MAX)."""
 TIME_WAIT = 60.0
 """Seconds for which a closed connection is remembered (TCP_TIMEWAIT_LEN), and an orphan waits for the peer's end."""
 NEIGHBOUR = 3.0
@@ -38,45 +26,10 @@ NEIGHBOUR = 3.0
 CLOSED, SYN_SENT, SYN_RECEIVED = State.CLOSED, State.SYN_SENT, State.SYN_RECEIVED
 UNCONNECTED = frozenset({CLOSED, SYN_SENT, State.LISTEN})
 ARRIVED = Fate.ARRIVED
-TCP = Transport.TCP
 
 
-class TcpFile(StreamFile):
-    """A connection, from the first SYN to the end of TIME_WAIT.
-
-    Attributes:
-        state: As in RFC 9293.
-        local: Its own address.
-        remote: The peer's.
-        outgoing: What the program has written and the peer's window did not allow yet.
-        orphaned: Whether the program has closed it.
-    """
-
-    def __init__(self, kernel: Kernel, family: int) -> None:
-        super().__init__(kernel, family)
-        self.clock = kernel.clock
-        self.state = CLOSED
-        self.local: Address | None = None
-        self.remote: Address | None = None
-        self.outgoing = bytearray()
-        self.orphaned = False
-        self.peer: TcpFile | None = None
-        self.listener: Any = None
-        self.path: Any = None
-        self.target: Any = None
-        self._acks: deque[tuple[float, int, int]] = deque()
-        self._acks_scheduled = False
-        self._wants_acks = False
-        self._late: dict[int, Packet] = {}
-        self._sent_first = self._sent_next = 0
-        self._window_edge = 0
-        self._expected = 0
-        self._advertised = 0
-        self._finishing = False
-        self._fin_sent = False
-        self._probing = False
-        self._probes = 0
-        self._mss = 536
+class TcpFile(TcpSender):
+    """A connection, from the first SYN to the end of TIME_WAIT."""
 
     # What a program asks
 
@@ -90,12 +43,6 @@ class TcpFile(StreamFile):
         """See `StreamFile.coalesces`; it is the peer's direction that says so."""
         peer = self.peer
         return peer is None or peer.path is None or peer.path.config.coalesces
-
-    @property
-    def unsent(self) -> int:
-        """Octets that were written and are not acknowledged."""
-        self._take_acks()
-        return len(self.outgoing) + max(0, self._sent_next - self._sent_first)
 
     def connect(self, address: Address) -> int:
         """Begin to connect; see connect(2).
@@ -137,28 +84,6 @@ class TcpFile(StreamFile):
         self._send(SYN)
         return errno.EINPROGRESS
 
-    def _find_way(self) -> bool:
-        """Look up how packets get to the peer."""
-        assert self.local is not None
-        assert self.remote is not None
-        route = self.kernel.route(self.remote[0])
-        if route is None:
-            return False
-        self.target, self.path = route
-        self.here = Endpoint(self.kernel.name, *self.local)
-        self.there = Endpoint(self.target.name if self.target else "", *self.remote)
-        self._mss = self.path.config.mtu - (60 if ":" in self.remote[0] else 40)
-        return True
-
-    def _fail(self, number: int) -> None:
-        """The connection is at an end, for a reason that the program is told."""
-        if self.state is CLOSED:
-            return
-        self._destroy()
-        if not self.orphaned:
-            self.error = number
-        self.wake()
-
     def send(self, data: Any) -> int:
         """See send(2).
 
@@ -187,6 +112,12 @@ class TcpFile(StreamFile):
     def _refuse_to_send(self) -> None:
         self.raise_error()
         raise failure(errno.EAGAIN if self.state is SYN_SENT else errno.EPIPE)
+
+    def set_option(self, level: int, option: int, value: Any) -> None:
+        """See `File.set_option`."""
+        super().set_option(level, option, value)
+        if (level, option) == (socket.SOL_SOCKET, socket.SO_KEEPALIVE) and value and self.state in OPEN:
+            self.watch_over()
 
     def has_read(self) -> None:
         """See `StreamFile.has_read`: a window that was nearly shut is opened again."""
@@ -282,93 +213,11 @@ class TcpFile(StreamFile):
         self._expect_acks()
         return False
 
-    # What goes out
-
-    def _send(self, flags: int, payload: bytes = b"") -> None:
-        now = self.clock.now
-        packet = Packet(now, TCP, self.here, self.there, payload, flags, self._sent_next, self._expected)
-        self.kernel.record(packet)
-        self._sent_next += len(payload) + (1 if flags & (SYN | FIN) else 0)
-        self._launch(packet)
-
-    def _launch(self, packet: Packet) -> None:
-        if self.path.plain:
-            if self.path.latency:
-                self.clock.carry(self.path.latency, self._reach, packet)
-            else:
-                self._reach(packet)
-        else:
-            self.path.carry(packet, len(packet.payload) + 40, self._reach, self._lost)
-
-    def _reach(self, packet: Packet) -> None:
-        """The packet is at its destination."""
-        peer = self.peer
-        if peer is not None and peer.state is not CLOSED:
-            peer.arrived(packet)
-        elif self.target is not None:
-            self.target.tcp_arrived(packet, self)
-        else:
-            self._lost(packet)
-
-    def _flush(self) -> None:
-        """Send what the peer's window allows, then the FIN if it is time."""
-        outgoing = self.outgoing
-        while outgoing and self.state is not CLOSED:
-            size = min(len(outgoing), self._mss, self._window_edge - self._sent_next)
-            if size <= 0:
-                break
-            if not self.path.whole:
-                size = self.path.cut(self, self._sent_next - 1, size)
-            self._send(PSH | ACK, bytes(outgoing[:size]))
-            del outgoing[:size]
-            if not self.path.whole:
-                self.path.passed(self, self._sent_next - 1)
-        if outgoing:
-            self._expect_acks()
-        elif self._finishing and not self._fin_sent and self.state in AFTER_CLOSE:
-            self._fin_sent = True
-            self.state = AFTER_CLOSE[self.state]
-            self._send(FIN | ACK)
-            self._expect_acks()
-
-    def _lost(self, packet: Packet) -> None:
-        """A packet will not arrive: send it again when the time is up (RFC 6298)."""
-        if packet.flags & RST or self.state is CLOSED:
-            return
-        first = 1.0 if packet.flags & SYN else 0.2 + 2 * self.path.config.latency
-        pause = min(first * 2**packet.tries, LONGEST_PAUSE)
-        self.path.awaiting += 1
-        self.clock.after(pause, self._retransmit, (packet, self.path))
-
-    def _retransmit(self, lost: tuple[Packet, Any]) -> None:
-        packet, way = lost
-        way.awaiting -= 1
-        end = packet.seq + len(packet.payload) + bool(packet.flags & (SYN | FIN))
-        self._take_acks()
-        if self.state is CLOSED or (end <= self._sent_first and end > packet.seq):
-            return
-        if end == packet.seq and not self._is_awaited():
-            return
-        if packet.tries >= (SYN_RETRIES if packet.flags & SYN else RETRIES):
-            self._fail(errno.ETIMEDOUT)
-            return
-        again = packet.again(self.clock.now)
-        again.ack = self._expected
-        again.tries += 1
-        self.kernel.record(again)
-        self._launch(again)
-
-    def _is_awaited(self) -> bool:
-        """Whether anybody waits for a packet that only acknowledges: the peer, as the third of its handshake, or we."""
-        if self._sent_first < self._sent_next:
-            return True
-        return self.peer is not None and self.peer.state is SYN_RECEIVED
-
     # What comes in
 
     def arrived(self, packet: Packet) -> None:
         """A packet has come over the wire."""
-        packet.arrived = self.clock.now
+        packet.arrived = self.heard_at = self.clock.now
         packet.fate = ARRIVED
         flags = packet.flags
         if flags & RST:
@@ -447,8 +296,11 @@ class TcpFile(StreamFile):
         self._expected = expected
         self._sent_first = self._sent_next
         self._advertised = expected + self.receive_buffer
+        self.heard_at = self.clock.now
         if self.peer is not None:
             self._window_edge = self._sent_next + self.peer.receive_buffer
+        if self.flag(socket.SO_KEEPALIVE):
+            self.watch_over()
 
     def welcome(self, packet: Packet, sender: TcpFile, listener: Any) -> None:
         """Be the server's end of the connection that a SYN has asked for."""
@@ -469,78 +321,16 @@ class TcpFile(StreamFile):
         if listener is not None:
             listener.admit(self)
 
-    # Acknowledgements
+    # The end
 
-    def _acknowledge(self) -> None:
-        """Tell the peer what has arrived and how much more may come.
-
-        The peer looks at it when it next wants to send; only one that waits is woken by an event of its own.
-        """
-        peer = self.peer
-        if peer is None or peer.state is CLOSED:
-            return
-        edge = self._expected + max(0, self.receive_buffer - self.incoming.size)
-        self._advertised = edge
-        if not (self.path.plain or self.path.is_open):
-            peer.go_unanswered()
-            return
-        peer._acks.append((self.clock.now + self.path.latency, self._expected, edge))
-        if peer._wants_acks:
-            peer._expect_acks()
-
-    def _expect_acks(self) -> None:
-        self._wants_acks = True
-        if self._acks and not self._acks_scheduled:
-            self._acks_scheduled = True
-            self.clock.carry(max(0.0, self._acks[0][0] - self.clock.now), self._heard, None)
-
-    def _take_acks(self) -> None:
-        acks, now = self._acks, self.clock.now
-        while acks and acks[0][0] <= now:
-            _, first, edge = acks.popleft()
-            if first > self._sent_first:
-                self._sent_first = first
-                self._probes = 0
-            self._window_edge = max(self._window_edge, edge)
-
-    def _heard(self, _: None) -> None:
-        """Acknowledgements have come for which somebody waits."""
-        self._acks_scheduled = self._wants_acks = False
+    def _fail(self, number: int) -> None:
+        """The connection is at an end, for a reason that the program is told."""
         if self.state is CLOSED:
             return
-        self._take_acks()
-        self._flush()
-        if self._fin_sent and self._sent_first >= self._sent_next:
-            if self.state in AFTER_FIN_ACKED:
-                self._enter(AFTER_FIN_ACKED[self.state])
-        elif self._fin_sent or self.outgoing:
-            self._expect_acks()
+        self._destroy()
+        if not self.orphaned:
+            self.error = number
         self.wake()
-
-    def go_unanswered(self) -> None:
-        """An acknowledgement cannot get through: ask again later, as a retransmission would."""
-        if self._probing or self.state is CLOSED:
-            return
-        self._probing = True
-        pause = min((0.2 + 2 * self.path.config.latency) * 2**self._probes, LONGEST_PAUSE)
-        self._probes += 1
-        self.path.awaiting += 1
-        self.clock.after(pause, self._probe, self.path)
-
-    def _probe(self, way: Any) -> None:
-        self._probing = False
-        way.awaiting -= 1
-        if self.state is CLOSED or self._sent_first >= self._sent_next:
-            return
-        if self._probes > RETRIES:
-            self._fail(errno.ETIMEDOUT)
-            return
-        packet = Packet(
-            self.clock.now, TCP, self.here, self.there, b"", ACK, self._sent_first, self._expected
-        )
-        packet.copy, packet.tries = True, self._probes
-        self.kernel.record(packet)
-        self._launch(packet)
 
     def _destroy(self) -> None:
         """Nothing is left but what the program still has in its hands."""
