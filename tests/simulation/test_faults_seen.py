@@ -21,6 +21,7 @@ from twistnet.simulation import (
     NamesFail,
     NamesSilent,
     NamesSlow,
+    Network,
     Partition,
     Refuse,
     Reset,
@@ -415,3 +416,13 @@ def test_a_slow_answer_makes_connecting_take_that_long() -> None:
     with stage.net.fault(NamesSlow(5)):
         stage.net.run(stage.calls(stage.a))
     assert stage.net.clock.now - begun == pytest.approx(5, abs=0.1)
+
+
+def test_nothing_can_be_set_for_later_on_a_host_that_has_crashed() -> None:
+    net = Network()
+    host = net.host("a")
+    net.crash(host)
+    with pytest.raises(SimulationError, match="a has crashed"):
+        host.callLater(1, lambda: None)
+    net.restart(host)
+    host.callLater(1, lambda: None)

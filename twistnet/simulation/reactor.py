@@ -146,8 +146,14 @@ class Host(_PollLikeMixin, PosixReactorBase):
         return time * self.rate + self.skew
 
     def callLater(self, delay: float, callable: Callable[..., Any], *args: Any, **kw: Any) -> Any:
-        """See `IReactorTime.callLater`."""
+        """See `IReactorTime.callLater`.
+
+        Raises:
+            SimulationError: It has crashed.
+        """
         assert delay >= 0, f"{delay} is not greater than or equal to 0 seconds"
+        if not self.kernel.is_up:
+            self._usable()
         clock = self._clock
         due = clock.now + (delay if self.rate == 1.0 else delay / self.rate)
         order = next(clock.order)

@@ -235,9 +235,10 @@ class Running:
                 with self.on(host):
                     host.start()
 
-    def _spinning(self, waiting_for: str) -> None:
+    def _spinning(self, waiting_for: str, task: Any = None) -> None:
         summary = f"{waiting_for}, and things go on happening at {self.clock.now:g} s without an end"
-        raise Livelock(summary, (*self._logged.lines(), *reports.who_spins(self)))
+        lines = [*self._logged.lines(), *reports.where(task), *reports.who_spins(self)]
+        raise Livelock(summary, (*lines, *(reports.who_waits(self) if task is not None else ())))
 
     def _stuck(self, waiting_for: str, task: Any) -> Deadlock:
         lines = [*self._logged.lines(), *reports.where(task), *reports.who_waits(self)]
@@ -295,7 +296,7 @@ class Running:
             if self._nothing_is_left():
                 raise self._stuck(f"{name} is not done", awaitable)
             self.clock.now = max(self.clock.now, begun + timeout)
-            self._spinning(f"{name} is not done after {timeout:g} s")
+            self._spinning(f"{name} is not done after {timeout:g} s", awaitable)
         if isinstance(outcome[0], Failure):
             outcome[0].raiseException()
         self.check_errors()
