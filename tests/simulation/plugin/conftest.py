@@ -53,7 +53,7 @@ class Project:
 
     def ini(self, settings: str) -> None:
         """Write pytest.ini."""
-        options = "--strict-markers --strict-config -p no:cacheprovider"
+        options = "--strict-markers --strict-config -p no:cacheprovider -p no:asyncio"
         self.pytester.makeini(f"[pytest]\naddopts = {options}\n{settings}")
 
     def tests(self, source: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,7 +79,6 @@ async def test_after_a_simulation_pytest_twisted_has_the_real_reactor_again() ->
 
 
 def test_a_failure_in_another_process_shows_how_to_see_it_again_in_this_one(project: Project) -> None:
-    pytest.importorskip("xdist")
     project.pytester.makepyfile(
         """
 import pytest
@@ -98,7 +96,6 @@ def test_it(network, what):
 
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_of_coroutines_those_that_have_a_network_are_not_asyncio_s(project: Project, mode: str) -> None:
-    pytest.importorskip("pytest_asyncio")
     project.tests(
         """
 import asyncio
@@ -120,6 +117,4 @@ async def test_loop():
 """
     )
     ini = (f"asyncio_mode={mode}", "asyncio_default_fixture_loop_scope=function")
-    found = entry_points(group="pytest11", name="asyncio")
-    loaded = () if found else ("-p", "pytest_asyncio.plugin")
-    project.run(*loaded, "-o", ini[0], "-o", ini[1]).assert_outcomes(passed=3)
+    project.run("-p", "pytest_asyncio.plugin", "-o", ini[0], "-o", ini[1]).assert_outcomes(passed=3)

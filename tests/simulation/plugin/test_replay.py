@@ -71,7 +71,7 @@ def test_the_command_works_where_pytest_was_started(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inner = project.pytester.mkdir("the project")
-    (inner / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider\n", "utf-8")
+    (inner / "pytest.ini").write_text("[pytest]\naddopts = -p no:cacheprovider -p no:asyncio\n", "utf-8")
     (inner / "tests").mkdir()
     (inner / "tests" / "test_it.py").write_text(project.whole(FAILING), "utf-8")
     below, beside = project.run("the project", "--network-seed=3"), project.pytester.mkdir("beside")
