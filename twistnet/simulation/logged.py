@@ -70,6 +70,7 @@ class Logged:
         Raises:
             ErrorsLogged: There was something.
         """
+        __tracebackhide__ = True
         failures, self._failures = self._failures, []
         if failures:
             raise ErrorsLogged(tuple(failures))

@@ -179,6 +179,7 @@ def _made(item: pytest.Item, seed: int) -> Network:
 @pytest.hookimpl(tryfirst=True)  # before plugins that run tests on the real reactor, which is lent
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run a test that has a network; if it is a coroutine or returns a Deferred, the network runs that."""
+    __tracebackhide__ = True
     if _NETWORK not in pyfuncitem.stash:
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
@@ -191,6 +192,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
 
 
 def _run(running: Network, test: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    __tracebackhide__ = True
     returned = test(*args, **kwargs)
     if isinstance(returned, Awaitable):
         running.run(returned)

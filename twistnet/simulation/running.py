@@ -159,6 +159,7 @@ class Running:
         Raises:
             ErrorsLogged: Something has.
         """
+        __tracebackhide__ = True
         gc.collect() if thoroughly else gc.collect(0)
         self._logged.check()
 
@@ -206,6 +207,7 @@ class Running:
 
     def _go(self, until: Callable[[], bool], horizon: float, waiting_for: str, budget: int | None) -> bool:
         """Take turns until something is so, or nothing is left before the horizon; returns whether it is so."""
+        __tracebackhide__ = True
         clock, spins, instant, begun, taken = self.clock, 0, -1.0, self.clock.fired, 0
         with self._taking_turns():
             self._start_hosts()
@@ -236,6 +238,7 @@ class Running:
                     host.start()
 
     def _spinning(self, waiting_for: str, task: Any = None) -> None:
+        __tracebackhide__ = True
         summary = f"{waiting_for}, and things go on happening at {self.clock.now:g} s without an end"
         lines = [*self._logged.lines(), *reports.where(task), *reports.who_spins(self)]
         raise Livelock(summary, (*lines, *(reports.who_waits(self) if task is not None else ())))
@@ -287,6 +290,7 @@ class Running:
             ErrorsLogged: It is done, and something has gone wrong unnoticed.
             Exception: Whatever it failed with.
         """
+        __tracebackhide__ = True
         outcome: list[Any] = []
         task = self.start(awaitable, on=on)
         task.addBoth(outcome.append)
@@ -311,6 +315,7 @@ class Running:
             Livelock: Time stands still, because something goes on happening at one instant.
             ErrorsLogged: Something has gone wrong unnoticed.
         """
+        __tracebackhide__ = True
         if not 0 <= seconds < inf:
             raise ValueError(f"seconds must be a number, at least 0: {seconds!r}")
         end = self.clock.now + seconds
@@ -328,6 +333,7 @@ class Running:
             Livelock: It does not come to rest.
             ErrorsLogged: Something has gone wrong unnoticed.
         """
+        __tracebackhide__ = True
         self._go(self._is_settled, float("inf"), "the network does not settle", self._patience)
         if self._tasks and self._nothing_is_left():
             task = next(iter(self._tasks.values()))
