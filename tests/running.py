@@ -1,21 +1,26 @@
-"""Programs under test: started as a person would, read line by line, and always ended.
+"""Programs under test: started as a person would (but for the imports, see `preloaded`), read line by line, and always ended.
 
 The rule of this module: nothing sleeps. A test waits for a line, for bytes or for an exit, and each wait has an end.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Condition, Thread
+from typing import IO
 
 from attrs import define, field
+
+from tests.preloaded import Forked
 
 BIN = Path(sys.executable).parent
 PATIENCE = 20.0
@@ -29,7 +34,8 @@ _INET = re.compile(r"\[?(?P<host>[^\]]+?)\]?:(?P<port>[0-9]+)")
 class Program:
     """A program that is running, and what it has printed."""
 
-    process: subprocess.Popen[str]
+    process: Forked | subprocess.Popen[str]
+    output_of: IO[str]
     lines: list[str] = field(factory=list)
     _news: Condition = field(factory=Condition)
 
@@ -44,12 +50,10 @@ class Program:
         self.process.kill()
         self.process.wait(PATIENCE)
         self._reader.join(PATIENCE)
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        self.output_of.close()
 
     def _read(self) -> None:
-        assert self.process.stdout is not None
-        for line in self.process.stdout:
+        for line in self.output_of:
             with self._news:
                 self.lines.append(line.rstrip("\n"))
                 self._news.notify_all()
@@ -110,16 +114,11 @@ class Program:
 def running(*command: str, folder: Path, program: str = "twistd") -> Iterator[Program]:
     """A program of this environment, in a folder; killed at the end, if it is still there."""
     arguments = ["-n", "--pidfile=", *command] if program == "twistd" else list(command)
-    process = subprocess.Popen(
-        [str(BIN / program), *arguments],
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        encoding="utf-8",
-    )
-    started = Program(process)
+    output, theirs = os.pipe()
+    with Path(os.devnull).open("rb") as nothing:
+        process = Forked([str(BIN / program), *arguments], folder, (nothing.fileno(), theirs, theirs))
+    os.close(theirs)
+    started = Program(process, os.fdopen(output, encoding="utf-8"))
     try:
         yield started
     finally:
@@ -130,14 +129,31 @@ def finished(
     program: str, *arguments: str, folder: Path, stdin: bytes = b""
 ) -> subprocess.CompletedProcess[bytes]:
     """A program of this environment that has run to its end."""
-    return subprocess.run(
-        [str(BIN / program), *arguments],
-        cwd=folder,
-        input=stdin,
-        capture_output=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    pipes = [os.pipe() for _ in range(3)]
+    (their_input, feed), (output, their_output), (errors, their_errors) = pipes
+    command = [str(BIN / program), *arguments]
+    process = Forked(command, folder, (their_input, their_output, their_errors))
+    for descriptor in (their_input, their_output, their_errors):
+        os.close(descriptor)
+    with ThreadPoolExecutor() as threads:
+        threads.submit(_feed, feed, stdin)
+        printed = [threads.submit(_drain, descriptor) for descriptor in (output, errors)]
+        try:
+            status = process.wait(PATIENCE)
+        finally:
+            process.kill()
+        return subprocess.CompletedProcess(command, status, *(p.result(PATIENCE) for p in printed))
+
+
+def _feed(descriptor: int, data: bytes) -> None:
+    with suppress(BrokenPipeError), open(descriptor, "wb", buffering=0) as pipe:
+        while data:
+            data = data[pipe.write(data) :]
+
+
+def _drain(descriptor: int) -> bytes:
+    with open(descriptor, "rb") as pipe:
+        return pipe.read()
 
 
 def connect(address: str | tuple[str, int], kind: int = socket.SOCK_STREAM) -> socket.socket:

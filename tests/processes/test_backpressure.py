@@ -24,7 +24,7 @@ def test_a_peer_that_sends_512_mib_and_reads_nothing(tmp_path: Path, service: st
             assert ask(warm, b"X" * MIB) == b"X" * MIB
         before = program.memory()
         with connect(address) as greedy, connect(address) as other:
-            greedy.settimeout(0.2)
+            greedy.settimeout(0.1)
             sent, stalls, block = 0, 0, b"X" * MIB
             while sent < 512 * MIB and stalls < 5:
                 try:

@@ -116,8 +116,8 @@ def test_two_services_pointed_at_each_other_fall_silent(tmp_path: Path, other: s
         lines = [line for line in first.lines + second.lines if "a loop, ended by" in line]
         assert len(lines) == 1
         used = first.processor_seconds() + second.processor_seconds()
-        first.watch(1.0)
-        assert first.processor_seconds() + second.processor_seconds() - used < 0.1, "they still talk"
+        first.watch(0.5)
+        assert first.processor_seconds() + second.processor_seconds() - used < 0.05, "they still talk"
         with connect(f"127.0.0.1:{ports[0]}", socket.SOCK_DGRAM) as client:
             client.send(b"hello")
             assert client.recv(100) == b"HELLO", "everybody else is still answered"
@@ -165,7 +165,8 @@ def test_a_socket_that_systemd_passed_on(tmp_path: Path) -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        program = Program(process)
+        assert process.stdout is not None
+        program = Program(process, process.stdout)
         try:
             assert program.addresses(1)[0][0] == "systemd-datagram"
             with connect(passed.getsockname(), socket.SOCK_DGRAM) as client:

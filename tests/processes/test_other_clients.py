@@ -37,14 +37,16 @@ def talk(*command: str, folder: Path) -> bytes:
 
 
 def converse(*command: str, folder: Path) -> bytes:
-    """The same of a program that ends with its input, and would not wait for the answer."""
+    """The same of a program that ends with its input, and would not wait for the answer, or that would wait for more."""
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=folder) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write(b"hello\n")
         process.stdin.flush()
         ready, _, _ = select.select([process.stdout], [], [], PATIENCE)
-        return process.stdout.readline() if ready else b""
+        answer = process.stdout.readline() if ready else b""
+        process.terminate()
+        return answer
 
 
 def openbsd_netcat() -> str:
@@ -63,9 +65,9 @@ def test_ncat(node: Program, folder: Path) -> None:
 def test_socat(node: Program, folder: Path) -> None:
     assert talk("socat", "-", f"TCP:127.0.0.1:{port(node, 0)}", folder=folder) == b"HELLO\n"
     assert talk("socat", "-", "UNIX-CONNECT:s.sock", folder=folder) == b"HELLO\n"
-    assert talk("socat", "-t1", "-", f"UDP:127.0.0.1:{port(node, 2)}", folder=folder) == b"HELLO\n"
+    assert converse("socat", "-t1", "-", f"UDP:127.0.0.1:{port(node, 2)}", folder=folder) == b"HELLO\n"
     datagrams = "UNIX-SENDTO:d.sock,bind=client.sock"
-    assert talk("socat", "-t1", "-", datagrams, folder=folder) == b"HELLO\n"
+    assert converse("socat", "-t1", "-", datagrams, folder=folder) == b"HELLO\n"
 
 
 @pytest.mark.needs("nc.openbsd")
@@ -73,8 +75,8 @@ def test_netcat_openbsd(node: Program, folder: Path) -> None:
     netcat = openbsd_netcat()
     assert talk(netcat, "-N", "127.0.0.1", port(node, 0), folder=folder) == b"HELLO\n"
     assert talk(netcat, "-N", "-U", "s.sock", folder=folder) == b"HELLO\n"
-    assert talk(netcat, "-u", "-w1", "127.0.0.1", port(node, 2), folder=folder) == b"HELLO\n"
-    assert talk(netcat, "-u", "-U", "-w1", "d.sock", folder=folder) == b"HELLO\n"
+    assert converse(netcat, "-u", "-w1", "127.0.0.1", port(node, 2), folder=folder) == b"HELLO\n"
+    assert converse(netcat, "-u", "-U", "-w1", "d.sock", folder=folder) == b"HELLO\n"
 
 
 class Answers(asyncio.DatagramProtocol):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.running import Program, ask, connect, read_all, read_exactly, running
+from tests.running import Program, ask, connect, read_all, read_exactly, running, until_served
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER that makes `close` a reset."""
@@ -246,6 +246,7 @@ def test_doubled_log_lines(tmp_path: Path) -> None:
         node = ["--service", "echo", "--listen", "tcp:0", "--service", "upper", "--listen", "unix:größe.sock"]
         with running("twistnet", "--log-file", "node.log", *node, folder=tmp_path) as program:
             program.addresses(2)
+            until_served(tmp_path, "unix", "größe.sock")
             program.end()
     written = (tmp_path / "node.log").read_text("utf-8").splitlines()
     assert sum("echo serves on tcp" in line for line in written) == 2

@@ -120,7 +120,7 @@ def test_twistnet_send_over_tls(node: Program, folder: Path) -> None:
     environment = {**os.environ, "SSL_CERT_FILE": str(folder / "ca.crt")}
     data = os.urandom(3_000_000)
     port = node.addresses(3)[0][1].rpartition(":")[2]
-    for _ in range(3):
+    for _ in range(2):
         result = subprocess.run(
             [BIN / "twistnet", "send", f"tls:localhost:{port}"],
             input=data, capture_output=True, env=environment, timeout=30, check=False, cwd=folder,
