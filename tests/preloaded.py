@@ -29,8 +29,14 @@ PRELOADED = (
     "twisted.scripts.twistd",
     "twistnet.client.send_datagram",
     "twistnet.client.send_stream",
+    "twistnet.client.targets",
+    "twistnet.endpoints.plugins",
+    "twistnet.services.builtin",
     "twistnet.services.node",
+    "twistnet.services.plugins",
     "twistnet.tap.commands",
+    "twistnet.tap.node_options",
+    "twistnet.tap.process",
 )
 
 
