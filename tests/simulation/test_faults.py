@@ -122,12 +122,16 @@ def test_faults_are_in_the_trace() -> None:
         {"at": 1, "offset": 5, "between": ("a", "b")},
         {"offset": 5},
         {"at": -1},
+        {"at": float("inf")},
+        {"at": 1, "lasting": -1},
+        {"at": 1, "lasting": float("inf")},
         {"offset": 0, "between": ("a", "b")},
+        {"offset": 1.5, "between": ("a", "b")},
     ],
 )
 def test_a_time_or_a_place_that_cannot_be_is_refused(where: dict[str, Any]) -> None:
     stage = Stage()
-    with pytest.raises(ValueError, match=r"at|offset"):
+    with pytest.raises(ValueError, match=r"at|offset|lasting"):
         stage.net.schedule(Crash("b"), **where)
     stage.net.advance(10)
     assert stage.b.kernel.is_up
@@ -208,3 +212,46 @@ def test_an_octet_is_counted_on_each_connection_and_met_once() -> None:
     ends[2][0].transport.write(b"4")
     stage.net.advance(0)
     stage.connected()
+
+
+# Several at once
+
+
+@pytest.mark.parametrize("fault", [Partition, Hold, Degrade], ids=lambda kind: str(kind.__name__))
+def test_a_fault_that_names_a_host_that_is_not_there_leaves_the_others_alone(fault: Any) -> None:
+    stage = Stage()
+    with pytest.raises(SimulationError):
+        stage.net.begin(fault("a", ["b", "bb"], **({"loss": 1.0} if fault is Degrade else {})))
+    assert stage.a_datagram_arrives()
+
+
+def test_a_machine_that_crashes_twice_at_once_starts_when_both_are_over() -> None:
+    stage = Stage()
+    first, second = stage.net.begin(Crash("b")), stage.net.begin(Crash("b"))
+    stage.net.end(second)
+    assert stage.boots == 1
+    stage.net.end(first)
+    assert stage.boots == 2
+
+
+def test_seconds_that_were_added_are_taken_away_without_a_rest() -> None:
+    stage = Stage()
+    kinds: list[Callable[[float], Any]] = [lambda seconds: Skew("b", seconds), NamesSlow]
+    for kind in kinds:
+        for token in [stage.net.begin(kind(0.1)), stage.net.begin(kind(0.2))]:
+            stage.net.end(token)
+    assert stage.b.skew == 0
+    assert stage.net.names.delay == 0
+
+
+def test_the_network_knows_what_goes_wrong_now() -> None:
+    stage = Stage()
+    with stage.net.fault(Crash("b")) as crash, stage.net.fault(Hold("a", "c")) as hold:
+        assert stage.net.faults == [crash, hold]
+    assert stage.net.faults == []
+
+
+@pytest.mark.parametrize("fault", [Crash, None, "Crash b"])
+def test_what_is_no_fault_is_refused(fault: Any) -> None:
+    with pytest.raises(TypeError, match="a fault is"):
+        Stage().net.begin(fault)

@@ -389,6 +389,13 @@ def test_a_name_that_fails_is_not_found(fault: NamesFail) -> None:
     stage.connected()
 
 
+def test_a_name_that_fails_is_the_same_in_any_spelling() -> None:
+    stage = Stage()
+    with stage.net.fault(NamesFail("B.")):
+        assert not stage.a_name_is_found()
+    assert stage.a_name_is_found()
+
+
 def test_only_the_names_that_are_meant_fail() -> None:
     stage = Stage()
     with stage.net.fault(NamesFail("c", "elsewhere.example")):

@@ -6,13 +6,14 @@ between hosts is given by their names.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen, validators
 
 from .limits import number, whole
 from .link import Direction, LinkConfig, changed
+from .names import key
 from .packets import Transport
 
 if TYPE_CHECKING:
@@ -43,6 +44,11 @@ def _names(hosts: Any) -> tuple[str, ...]:
 
 def _name(host: Any) -> str:
     return str(getattr(host, "name", host))
+
+
+def _without_rest(seconds: float) -> float:
+    """To the nanosecond: 0.1 and 0.2 added and taken away again leave a little more than nothing."""
+    return round(seconds, 9)
 
 
 class Fault(Protocol):
@@ -76,8 +82,15 @@ class _Between:
     other: tuple[str, ...] = field(converter=_names)
     both: bool = field(default=True, kw_only=True, validator=validators.instance_of(bool))
 
-    def ways(self, network: Network) -> Iterable[Direction]:
-        """The directions that are meant."""
+    def ways(self, network: Network) -> list[Direction]:
+        """The directions that are meant, all of them looked up before anything happens to one.
+
+        Raises:
+            SimulationError: There is no such host.
+        """
+        return list(self._ways(network))
+
+    def _ways(self, network: Network) -> Iterator[Direction]:
         for one in self.one:
             for other in self.other:
                 yield network.direction(one, other)
@@ -203,7 +216,10 @@ class BlackHole(_Port):
 
 @frozen
 class Crash:
-    """A machine stops at once, without a word to anybody, and starts again, with nothing, when it ends."""
+    """A machine stops at once, without a word to anybody, and starts again, with nothing, when it ends.
+
+    Of several at once, the last to end lets it start.
+    """
 
     host: str = field(converter=_name)
 
@@ -213,7 +229,8 @@ class Crash:
 
     def end(self, network: Network, begun: None) -> None:
         """See `Fault.end`."""
-        network.restart(self.host)
+        if self not in network.faults:
+            network.restart(self.host)
 
     def __str__(self) -> str:
         return f"Crash {self.host}"
@@ -232,7 +249,8 @@ class Skew:
 
     def end(self, network: Network, begun: None) -> None:
         """See `Fault.end`."""
-        network.host_named(self.host).skew -= self.seconds
+        host = network.host_named(self.host)
+        host.skew = _without_rest(host.skew - self.seconds)
 
     def __str__(self) -> str:
         return f"Skew {self.host} by {self.seconds:g} s"
@@ -266,7 +284,7 @@ class _OfNames:
     names: tuple[str, ...]
 
     def __init__(self, *names: str) -> None:
-        self.__attrs_init__(tuple(name.lower() for name in names) or ("*",))
+        self.__attrs_init__(tuple(map(key, names)) or ("*",))
 
     def __str__(self) -> str:
         return f"{type(self).__name__} {' '.join(self.names)}"
@@ -310,7 +328,7 @@ class NamesSlow:
 
     def end(self, network: Network, begun: None) -> None:
         """See `Fault.end`."""
-        network.names.delay = max(0.0, network.names.delay - self.seconds)
+        network.names.delay = max(0.0, _without_rest(network.names.delay - self.seconds))
 
     def __str__(self) -> str:
         return f"NamesSlow by {self.seconds:g} s"

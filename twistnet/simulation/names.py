@@ -18,7 +18,7 @@ from zope.interface import implementer
 if TYPE_CHECKING:
     from .reactor import Host
 
-__all__ = ["Names"]
+__all__ = ["Names", "key"]
 
 
 @implementer(IHostResolution)
@@ -90,24 +90,24 @@ class Names:
         """
         for address in addresses:
             ipaddress.ip_address(address)
-        self._addresses[_key(name)] = addresses
+        self._addresses[key(name)] = addresses
 
     def remove(self, name: str) -> None:
         """Forget a name."""
-        self._addresses.pop(_key(name), None)
+        self._addresses.pop(key(name), None)
 
     def lookup(self, name: str) -> tuple[str, ...]:
         """The addresses of a name; none if it is unknown. A numeric address is its own name, and nobody is asked."""
         if isIPAddress(name) or isIPv6Address(name):
             return (str(ipaddress.ip_address(name)),)
-        text = _key(name)
+        text = key(name)
         return () if self.failing[text] or self.failing["*"] else self._addresses.get(text, ())
 
     def ask(self, host: Host, name: str, answer: Any) -> None:
         """Have an answer given in its time."""
         if isIPAddress(name) or isIPv6Address(name):
             host.callLater(0, answer)
-        elif not (self.silent[_key(name)] or self.silent["*"]):
+        elif not (self.silent[key(name)] or self.silent["*"]):
             host.callLater(self.delay, answer)
 
     def install(self, host: Host) -> None:
@@ -115,6 +115,6 @@ class Names:
         host.installNameResolver(_Resolver(self, host))
 
 
-def _key(name: str) -> str:
+def key(name: str) -> str:
     """Names are the same whatever their case, and whether or not they end with the root's dot (RFC 4343)."""
     return name.lower().rstrip(".")

@@ -9,6 +9,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from math import inf
 from typing import Any, Self
 
 from twisted.internet.abstract import isIPAddress
@@ -238,6 +239,11 @@ class Network(Running):
         return Fate.CUT_OFF if key in self.swallowing else Fate.REFUSED if key in self.refusing else None
 
     # Faults
+    @property
+    def faults(self) -> list[Fault]:
+        """What goes wrong now, the oldest first."""
+        return [fault for fault, _ in self._begun.values()]
+
 
     @contextmanager
     def fault(self, fault: Fault) -> Iterator[Fault]:
@@ -316,7 +322,7 @@ class Network(Running):
 
         Raises:
             TypeError: `fault` is none.
-            ValueError: Neither or both of `at` and `offset` are given, or the time has passed, or `lasting` is negative.
+            ValueError: Neither or both of `at` and `offset` are given, or one of them or `lasting` cannot be.
         """
         _check(fault)
         self._check_when(at, offset, between, lasting)
@@ -332,15 +338,15 @@ class Network(Running):
             self.direction(*between).mark(Mark(offset, lambda end: _has_port(end, port), begin))
         return self
 
-    def _check_when(self, at: float | None, offset: int | None, between: Any, lasting: float | None) -> None:
+    def _check_when(self, at: float | None, offset: Any, between: Any, lasting: float | None) -> None:
         if (at is None) == (offset is None) or (offset is not None and between is None):
             raise ValueError("give either `at`, or `offset` with `between`")
-        if at is not None and not at >= self.clock.now:
-            raise ValueError(f"at={at:g} has passed: it is {self.clock.now:g}")
-        if offset is not None and offset < 1:
+        if at is not None and not self.clock.now <= at < inf:
+            raise ValueError(f"at={at:g} is not to come: it is {self.clock.now:g}")
+        if offset is not None and (not isinstance(offset, int) or offset < 1):
             raise ValueError(f"offset counts octets, from 1: {offset!r}")
-        if lasting is not None and not lasting >= 0:
-            raise ValueError(f"lasting must be seconds, at least 0: {lasting!r}")
+        if lasting is not None and not 0 <= lasting < inf:
+            raise ValueError(f"lasting must be a number of seconds, at least 0: {lasting!r}")
 
     def note(self, host: str, text: str) -> None:
         """Write a line of one's own into the trace."""
@@ -363,7 +369,7 @@ def _address(text: str) -> str:
 
 
 def _check(fault: Any) -> None:
-    if not (hasattr(fault, "begin") and hasattr(fault, "end")):
+    if isinstance(fault, type) or not (hasattr(fault, "begin") and hasattr(fault, "end")):
         raise TypeError(
             f"a fault is Partition(...), Crash(...) or another of twistnet.simulation, not {fault!r}"
         )

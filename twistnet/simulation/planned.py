@@ -106,7 +106,8 @@ class Plan:
         """Let all of it happen, its times counted from now.
 
         Raises:
-            SimulationError: The network has no such host.
+            SimulationError: The network has no such host as a place in a stream names. Those of a fault itself must be
+                there when it begins.
         """
         for planned in self.faults:
             planned.apply(network)
