@@ -17,6 +17,7 @@ from twisted.internet.abstract import isIPAddress
 from ..errors import SimulationError
 from .faults import Fault
 from .kernel import FilePaths, Kernel, KernelConfig, MemoryPaths
+from .kernel.addresses import is_broadcast
 from .link import Direction, LinkConfig, Mark, changed
 from .links import Link, Links
 from .names import Names
@@ -80,6 +81,7 @@ class Network(Running):
         self.refusing: list[tuple[str, Transport, int]] = []
         self.swallowing: list[tuple[str, Transport, int]] = []
         self._by_address: dict[str, Host] = {}
+        self._numbers = iter(range(1, 1 << 24))
         self._boots: dict[str, Boot] = {}
         self._begun: dict[int, tuple[Fault, Any]] = {}
         self._faults = 0
@@ -161,12 +163,9 @@ class Network(Running):
 
     def _addresses(self, given: Iterable[str] | None) -> tuple[str, ...]:
         if given is not None:
-            return tuple(map(_address, given))
-        number = next(
-            n for n in range(1, 1 << 24) if f"10.{n >> 16}.{n >> 8 & 255}.{n & 255}" not in self._by_address
-        )
-        return f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}", str(
-            ipaddress.ip_address((0xFD << 120) + number)
+            return tuple(dict.fromkeys(map(_address, (given,) if isinstance(given, str) else given)))
+        return next(
+            pair for pair in map(_numbered, self._numbers) if self._by_address.keys().isdisjoint(pair)
         )
 
     def crash(self, host: str | Host) -> None:
@@ -239,11 +238,11 @@ class Network(Running):
         return Fate.CUT_OFF if key in self.swallowing else Fate.REFUSED if key in self.refusing else None
 
     # Faults
+
     @property
     def faults(self) -> list[Fault]:
         """What goes wrong now, the oldest first."""
         return [fault for fault, _ in self._begun.values()]
-
 
     @contextmanager
     def fault(self, fault: Fault) -> Iterator[Fault]:
@@ -361,9 +360,17 @@ def _config(link: Any) -> LinkConfig:
     return changed(LinkConfig(), link or {})
 
 
+def _numbered(number: int) -> tuple[str, str]:
+    """The addresses that a host has by default."""
+    return str(ipaddress.ip_address((10 << 24) + number)), str(ipaddress.ip_address((0xFD << 120) + number))
+
+
 def _address(text: str) -> str:
     address = ipaddress.ip_address(text)
-    if address.is_loopback or address.is_multicast or address.is_unspecified:
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address
+    own = address.is_loopback or (address.version == 6 and (address.is_link_local or "%" in text))
+    if own or address.is_multicast or address.is_unspecified or is_broadcast(str(address)):
         raise ValueError(f"{text} is not an address by which others could reach a host")
     return str(address)
 

@@ -1,0 +1,61 @@
+"""The hosts of a network: their names and addresses."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.protocol import Factory, Protocol
+
+from twistnet.errors import SimulationError
+from twistnet.simulation import Host, Network
+
+
+def connects(net: Network, one: Host, other: Host) -> bool:
+    """Whether a connection from one host to another is made, by name."""
+    other.listenTCP(7, Factory.forProtocol(Protocol))
+    made = HostnameEndpoint(one, other.name, 7).connect(Factory.forProtocol(Protocol))
+    return net.run(made) is not None
+
+
+def test_addresses_that_nobody_has_are_given_out() -> None:
+    net = Network()
+    net.host("a", addresses=["fd00::1", "10.0.0.3"])
+    assert [net.host(name).addresses for name in "bcd"] == [
+        ("10.0.0.2", "fd00::2"),
+        ("10.0.0.4", "fd00::4"),
+        ("10.0.0.5", "fd00::5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("10.1.2.3", ("10.1.2.3",)),
+        (["::ffff:10.1.2.3"], ("10.1.2.3",)),
+        (["FD00:0::7", "fd00::7", "10.1.2.3"], ("fd00::7", "10.1.2.3")),
+    ],
+)
+def test_an_address_is_the_same_in_any_spelling(given: str | list[str], shown: tuple[str, ...]) -> None:
+    net = Network()
+    host = net.host("b", addresses=given)
+    assert host.addresses == shown
+    assert connects(net, net.host("a"), host)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["127.0.0.1", "::1", "0.0.0.0", "::", "224.0.0.1", "ff02::1", "255.255.255.255", "fe80::1", "fd00::1%2"],
+)
+def test_an_address_by_which_nobody_else_could_reach_a_host_is_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="not an address by which others"):
+        Network().host("a", addresses=[address])
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [("A", "10.9.9.9"), ("b", "10.0.0.1"), ("b", "::ffff:10.0.0.1")]
+)
+def test_a_name_or_an_address_is_taken_once(name: str, address: str) -> None:
+    net = Network()
+    net.host("a")
+    with pytest.raises(SimulationError, match="is taken"):
+        net.host(name, addresses=[address])
