@@ -102,7 +102,7 @@ class Links:
         return Link(self.direction(one, other), self.direction(other, one))
 
     def update_default(self, **changes: Any) -> None:
-        """Change what is between hosts unless it was said otherwise; ways that are there already change too."""
+        """Change what is between every two hosts: ways that are there already, and those that come."""
         self.default = changed(self.default, changes)
         for direction in self:
             if direction.source != direction.target:
