@@ -6,7 +6,7 @@ they were scheduled, and nothing here knows what an event is.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from heapq import heapify, heappop, heappush
 from itertools import chain, count
 from math import inf
@@ -14,14 +14,41 @@ from typing import Any
 
 from attrs import define, field
 
-__all__ = ["Clock", "Event"]
+__all__ = ["Clock", "Event", "Later"]
 
 Event = tuple[float, int, Callable[[Any], object], Any]
 """When, in which order among those of the same instant, what to call, and with what."""
 
 
+Work = tuple[Sized, Sized]
+"""Two collections of what is to be done."""
+
 FAR = 2.0**53
 """Seconds from which on all timers are kept together."""
+
+
+class Later:
+    """An event whose time may change, and that may be called off, until it has come.
+
+    Attributes:
+        due: When.
+        order: In which order among those of the same instant.
+        entry: When the clock will look at it next; never after `due`.
+        call: What to call, with this itself.
+        state: 0 while it is to happen.
+    """
+
+    __slots__ = ("call", "due", "entry", "order", "state")
+
+    due: float
+    order: int
+    entry: float
+    call: Callable[[Any], object]
+    state: int
+
+    def event(self) -> Event:
+        """What happens, if nothing is changed any more."""
+        return self.due, self.order, self.call, self
 
 
 @define(eq=False, repr=False)
@@ -36,7 +63,7 @@ class Clock:
         now: Virtual seconds since the network was made.
         traffic: What is on its way, a heap by time and then by order.
         order: Numbers for the events, in the order of scheduling.
-        fired: How many events have happened.
+        fired: How many events have happened, and turns been taken for them.
     """
 
     now: float = 0.0
@@ -45,7 +72,7 @@ class Clock:
     fired: int = 0
     _soon: list[Event] = field(factory=list)
     _edge: float = 0.0
-    _later: dict[int, list[Event]] = field(factory=dict)
+    _later: dict[int, list[Event | Later]] = field(factory=dict)
     _seconds: list[int] = field(factory=list)
 
     def __repr__(self) -> str:
@@ -57,14 +84,25 @@ class Clock:
 
     def after(self, delay: float, call: Callable[[Any], object], argument: Any = None) -> None:
         """Call `call(argument)` so many seconds from now."""
-        self.wait((self.now + delay, next(self.order), call, argument))
-
-    def wait(self, event: Event) -> None:
-        """Let something happen in its time, which is not before now."""
-        due = event[0]
+        due = self.now + delay
+        event = due, next(self.order), call, argument
         if due < self._edge:
             heappush(self._soon, event)
+        else:
+            self._put_off(due, event)
+
+    def wait_for(self, later: Later) -> None:
+        """Let something happen in its time, which is not before now; `due`, `order`, `call` and `state` are set."""
+        due = later.entry = later.due
+        if due < self._edge:
+            heappush(self._soon, (due, later.order, later.call, later))
             return
+        try:
+            self._later[int(due)].append(later)
+        except (KeyError, OverflowError):
+            self._put_off(due, later)
+
+    def _put_off(self, due: float, event: Event | Later) -> None:
         second = int(due) if due < FAR else int(FAR)
         events = self._later.get(second)
         if events is None:
@@ -78,23 +116,47 @@ class Clock:
         while not self._soon and self._seconds and self._seconds[0] <= time:
             second = heappop(self._seconds)
             self._edge = second + 1.0 if second < FAR else inf
-            self._soon = self._later.pop(second)
+            self._soon = self._still(self._later.pop(second))
             heapify(self._soon)
         return self._soon
+
+    def _still(self, events: list[Event | Later]) -> list[Event]:
+        """Those that are to happen in the second that has come; what was put off since is put off once more."""
+        edge, still = self._edge, []
+        for one in events:
+            if isinstance(one, tuple):
+                still.append(one)
+            elif not one.state:
+                due = one.due
+                if due < edge:
+                    still.append((due, one.order, one.call, one))
+                elif one.entry < edge:
+                    one.entry = due
+                    self._put_off(due, one)
+        return still
 
     @property
     def timers(self) -> list[Event]:
         """All that waits for its time, in no order."""
-        return [*self._soon, *chain.from_iterable(self._later.values())]
+        waiting = chain.from_iterable(self._later.values())
+        return [*self._soon, *(one.event() if isinstance(one, Later) else one for one in waiting)]
+
+    @property
+    def waiting(self) -> int:
+        """How many timers there are, those that were called off included."""
+        return len(self._soon) + sum(map(len, self._later.values()))
+
+    def _next(self) -> list[Event]:
+        """The heap on whose top the next event is."""
+        traffic = self.traffic
+        timers = self._soon or self._soon_by(traffic[0][0] if traffic else inf)
+        return traffic if traffic and (not timers or traffic[0] < timers[0]) else timers
 
     @property
     def next_time(self) -> float | None:
         """When the next event is due, or `None` if there is none."""
-        traffic = self.traffic
-        timers = self._soon or self._soon_by(traffic[0][0] if traffic else inf)
-        if traffic and (not timers or traffic[0] < timers[0]):
-            return traffic[0][0]
-        return timers[0][0] if timers else None
+        heap = self._next()
+        return heap[0][0] if heap else None
 
     def fire_due(self) -> None:
         """Let everything happen that is due now and was scheduled before this call.
@@ -102,13 +164,8 @@ class Clock:
         What those events schedule for this same instant waits for the next call: that is what makes `callLater(0)`
         run after input and output have had their turn.
         """
-        traffic, now, mark, fired = self.traffic, self.now, next(self.order), 0
-        while True:
-            heap = self._soon or self._soon_by(now)
-            if traffic and (not heap or traffic[0] < heap[0]):
-                heap = traffic
-            if not heap:
-                break
+        now, mark, fired = self.now, next(self.order), 0
+        while heap := self._next():
             due, order, call, argument = heap[0]
             if due > now or order >= mark:
                 break
@@ -117,9 +174,36 @@ class Clock:
             call(argument)
         self.fired += fired
 
+    def leap(self, horizon: float, most: float, until: Callable[[], bool], work: Work) -> None:
+        """Move from one instant to the next that has an event, as long as nothing else is to be done.
+
+        Args:
+            horizon: The last instant.
+            most: Until `fired` is above this.
+            until: Asked after each instant whether that was enough.
+            work: What else there is to be done: it goes on while they are empty.
+        """
+        (one, other), traffic, fired, now = work, self.traffic, self.fired, self.now
+        heap = self._next()
+        try:
+            while heap and now < heap[0][0] <= horizon and fired <= most:
+                self.now = now = heap[0][0]
+                mark = next(self.order)
+                while heap and heap[0][0] == now and heap[0][1] < mark:
+                    event = heappop(heap)
+                    fired += 1
+                    event[2](event[3])
+                    heap = self._next() if traffic or not self._soon else self._soon
+                if one or other or until():
+                    break
+        finally:
+            self.fired = fired
+
     def discard_timers(self, unwanted: Callable[[Event], bool]) -> None:
         """Take timers out that will not be wanted, when many have been cancelled."""
         self._soon = [event for event in self._soon if not unwanted(event)]
         heapify(self._soon)
         for second, events in self._later.items():
-            self._later[second] = [event for event in events if not unwanted(event)]
+            self._later[second] = [
+                one for one in events if not unwanted(one.event() if isinstance(one, Later) else one)
+            ]

@@ -39,7 +39,7 @@ from .kernel import Kernel
 from .kernel.files import ERR, HUP, IN, OUT, Watch
 from .kernel.paths import FilePaths
 from .threads import InlineThreadPool
-from .timers import Timer, name_of
+from .timers import CALLED, Timer, name_of
 
 if TYPE_CHECKING:
     from .network import Network
@@ -111,7 +111,6 @@ class Host(_PollLikeMixin, PosixReactorBase):
         self._watches: dict[Any, Watch] = {}
         self._reads: dict[Any, None] = {}
         self.reservation = tcp._FileDescriptorReservation(kernel.socket)
-        self._accept_some = transports._with(tcp.Port.doRead, _reservedFD=self.reservation)
         super().__init__()
         self._newTimedCalls: Any = _Kept()
         network.names.install(self)
@@ -156,43 +155,44 @@ class Host(_PollLikeMixin, PosixReactorBase):
             self._usable()
         clock = self._clock
         due = clock.now + (delay if self.rate == 1.0 else delay / self.rate)
-        order = next(clock.order)
-        timer = Timer(self._itself, due, order, callable, args, kw)
-        clock.wait((due, order, self._fire, timer))
+        timer = Timer(self._fire, due, next(clock.order), callable, args, kw)
+        clock.wait_for(timer)
         return timer
 
     def move_timer(self, timer: Timer, due: float) -> None:
-        """Let a timer fire at another time; the heap hears of it only if that is earlier than it would look."""
+        """Let a timer fire at another time; the clock hears of it only if that is earlier than it would look."""
         timer.due = due = max(due, self._clock.now)
         timer.order = next(self._clock.order)
         if due < timer.entry:
-            timer.entry = due
-            self._clock.wait((due, timer.order, self._fire, timer))
+            self._clock.wait_for(timer)
 
     def timer_cancelled(self) -> None:
         """Count it, and clear the heap when most of it is dead."""
         self._cancelled += 1
         if self._cancelled > self._tolerated:
-            if self._cancelled * 2 > len(self._clock.timers):
+            if self._cancelled * 2 > self._clock.waiting:
                 self._clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].cancelled)
                 self._cancelled = 0
-            self._tolerated = max(MANY_CANCELLED, len(self._clock.timers) // 2)
+            self._tolerated = max(MANY_CANCELLED, self._clock.waiting // 2)
 
     def _fire_timer(self, timer: Timer) -> None:
+        if timer.state:
+            return
         now = self._clock.now
-        if timer.called or timer.cancelled or timer.entry > now:
-            return
         if timer.due > now:
-            timer.entry = timer.due
-            self._clock.wait((timer.due, timer.order, self._fire, timer))
+            if timer.entry <= now:
+                self._clock.wait_for(timer)
             return
-        timer.called = True
+        timer.state = CALLED
         network = self.network
         if network.current is not self:
             network.enter(self)
         network.trace.note(now, self.name, "timer", timer.func)
         try:
-            timer.func(*timer.args, **timer.kw)
+            if timer.kw:
+                timer.func(*timer.args, **timer.kw)
+            else:
+                timer.func(*timer.args)
         except Exception:
             log.failure("while handling timed call")
 
@@ -208,6 +208,8 @@ class Host(_PollLikeMixin, PosixReactorBase):
         watch = self._watches.get(selectable)
         if watch is None:
             opened = self.kernel.find(selectable.fileno())
+            if opened is None and selectable.fileno() < 0:
+                raise ValueError(f"{type(selectable).__name__} has no descriptor any more")
             if opened is None:
                 raise WrongReactor(
                     f"{self.name} cannot watch {type(selectable).__name__}: its descriptor {selectable.fileno()} "
@@ -224,7 +226,8 @@ class Host(_PollLikeMixin, PosixReactorBase):
         if watch.reader is None:
             watch.reader = reader
             self._reads[reader] = None
-            self.kernel.ready[watch] = None
+            if watch.events():
+                self.kernel.ready[watch] = None
 
     def addWriter(self, writer: Any) -> None:
         """See `IReactorFDSet.addWriter`."""
@@ -275,21 +278,14 @@ class Host(_PollLikeMixin, PosixReactorBase):
         """See `IReactorFDSet.getWriters`."""
         return [watch.writer for watch in self._watches.values() if watch.writer is not None]
 
-    def serve(self, watch: Watch) -> None:
-        """Let a transport read or write, if its socket is ready for what it wants."""
-        wants = (IN if watch.reader is not None else 0) | (OUT if watch.writer is not None else 0)
-        events = wants and watch.file.poll() & (wants | ERR | HUP)
-        if not events:
+    def serve(self, watch: Watch, events: int) -> None:
+        """Let a transport read or write, as its socket was ready for it, if it still wants to."""
+        wants = watch.wants
+        events &= wants | ERR | HUP
+        if not (wants and events):
             return
         selectable = watch.reader if watch.reader is not None else watch.writer
         callWithLogger(selectable, self._doReadOrWrite, selectable, selectable, events)
-        wants = (IN if watch.reader is not None else 0) | (OUT if watch.writer is not None else 0)
-        if wants and watch.file.poll() & (wants | ERR | HUP):
-            self.kernel.ready[watch] = None
-
-    def do_accept(self, port: Any) -> None:
-        """Let a listening port accept, with this host's own reserve against EMFILE."""
-        self._accept_some(port)
 
     # Running
 

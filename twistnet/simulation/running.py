@@ -188,14 +188,25 @@ class Running:
                 self.enter(host)
                 host.attend()
         self.clock.fire_due()
+        self.clock.fired += 1
+        self._serve()
+
+    def _serve(self) -> None:
+        """Let those read and write whose sockets are ready."""
         if self.ready:
-            batch = list(self.ready)
-            self.ready.clear()
-            for watch in batch:
+            for watch, events in self._poll():
                 host = watch.owner
                 if self.current is not host:
                     self.enter(host)
-                host.serve(watch)
+                host.serve(watch, events)
+
+    def _poll(self) -> list[tuple[Watch, int]]:
+        """What is ready, as epoll_wait(2) tells it: it stays in its place, before whatever becomes ready meanwhile."""
+        polled = [(watch, watch.events()) for watch in self.ready]
+        for watch, events in polled:
+            if not events:
+                del self.ready[watch]
+        return [told for told in polled if told[1]]
 
     @property
     def is_busy(self) -> bool:
@@ -208,7 +219,8 @@ class Running:
     def _go(self, until: Callable[[], bool], horizon: float, waiting_for: str, budget: int | None) -> bool:
         """Take turns until something is so, or nothing is left before the horizon; returns whether it is so."""
         __tracebackhide__ = True
-        clock, spins, instant, begun, taken = self.clock, 0, -1.0, self.clock.fired, 0
+        clock, spins, instant = self.clock, 0, -1.0
+        most = inf if budget is None else clock.fired + budget
         with self._taking_turns():
             self._start_hosts()
             while not until():
@@ -217,15 +229,22 @@ class Running:
                     due = clock.next_time
                     if due is None or due > horizon:
                         return until()
-                    clock.now = max(clock.now, due)
+                    if due > clock.now:
+                        self._leap(horizon, most, until)
+                        continue
                 spins = spins + 1 if clock.now == instant else 0
-                instant, taken = clock.now, taken + 1
+                instant = clock.now
                 self.turn()
                 if moves and spins >= CREEP:
                     self._creep()
-                elif spins > SPIN or (budget is not None and clock.fired - begun + taken > budget):
+                elif spins > SPIN or clock.fired > most:
                     self._spinning(waiting_for)
         return True
+
+    def _leap(self, horizon: float, most: float, until: Callable[[], bool]) -> None:
+        """Go on to the next instant in which there is more to be done than what is due."""
+        self.clock.leap(horizon, most, until, (self.ready, self.attention))
+        self._serve()
 
     def _creep(self) -> None:
         later, due = self.clock.now + CREEP * 1e-6, self.clock.next_time
@@ -360,7 +379,7 @@ class Running:
         def stopped() -> bool:
             return not host._started
 
-        if not self._go(stopped, float("inf"), f"the reactor of {host.name} is not stopped", None):
+        if not self._go(stopped, inf, f"the reactor of {host.name} is not stopped", self._patience):
             raise self._stuck(f"the reactor of {host.name} is not stopped", None)
 
     def iterate(self, delay: float | None) -> None:

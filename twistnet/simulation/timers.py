@@ -13,11 +13,14 @@ from twisted.internet.error import AlreadyCalled, AlreadyCancelled
 from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
+from .clock import Later
+
 if TYPE_CHECKING:
     from .reactor import Host
 
 __all__ = ["Timer", "name_of"]
 
+ACTIVE, CALLED, CANCELLED = 0, 1, 2
 NO_KEYWORDS: dict[str, Any] = {}
 """One for all timers that are called with none, which is most."""
 
@@ -30,36 +33,48 @@ def name_of(call: Callable[..., object]) -> str:
 
 
 @implementer(IDelayedCall)
-class Timer:
+class Timer(Later):
     """What `callLater` returns.
 
     Attributes:
-        due: When it is to be called, in virtual seconds of the network.
-        entry: When the heap will look at it next; never after `due`.
-        order: Its place among those of the same instant.
+        call: The method of its host that fires it.
         func: What is to be called, with `args` and `kw`.
-        called: Whether it has been.
-        cancelled: Whether it will not be.
     """
 
-    __slots__ = ("args", "called", "cancelled", "due", "entry", "func", "host", "kw", "order")
+    __slots__ = ("args", "func", "kw")
 
     def __init__(
         self,
-        host: Host,
+        call: Callable[[Timer], object],
         due: float,
         order: int,
         func: Callable[..., object],
         args: tuple[Any, ...],
         kw: dict[str, Any],
     ) -> None:
-        self.host = host
-        self.due = self.entry = due
+        self.call = call
+        self.due = due
         self.order = order
         self.func = func
         self.args = args
         self.kw = kw or NO_KEYWORDS
-        self.called = self.cancelled = False
+        self.state = ACTIVE
+
+    @property
+    def host(self) -> Host:
+        """Whose timer it is."""
+        host: Host = self.call.__self__  # type: ignore[attr-defined]
+        return host
+
+    @property
+    def called(self) -> bool:
+        """Whether it has been called."""
+        return self.state == CALLED
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it will not be called."""
+        return self.state == CANCELLED
 
     @property
     def time(self) -> float:
@@ -72,7 +87,7 @@ class Timer:
 
     def active(self) -> bool:
         """See `IDelayedCall.active`."""
-        return not (self.called or self.cancelled)
+        return self.state == ACTIVE
 
     def _must_be_active(self) -> None:
         if self.cancelled:
@@ -83,7 +98,7 @@ class Timer:
     def cancel(self) -> None:
         """See `IDelayedCall.cancel`."""
         self._must_be_active()
-        self.cancelled = True
+        self.state = CANCELLED
         self.args, self.kw = (), NO_KEYWORDS
         self.host.timer_cancelled()
 
