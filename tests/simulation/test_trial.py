@@ -213,7 +213,7 @@ def test_pytest_s_option_sets_the_seed_and_its_command_repeats_a_failure(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytester.makepyfile(CASES)
-    quiet = ("-p", "no:twisted", "-p", "no:cacheprovider")
+    quiet = ("-p", "no:twisted", "-p", "no:asyncio", "-p", "no:cacheprovider")
     pytester.runpytest_inprocess(*quiet, "--network-seeds", "2").assert_outcomes(passed=2)
     result = pytester.runpytest_inprocess(*quiet, "--network-seed", "3")
     result.assert_outcomes(passed=1, failed=1)
