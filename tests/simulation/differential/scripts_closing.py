@@ -282,3 +282,13 @@ async def writing_to_a_peer_that_has_closed(world: World) -> None:
     await world.settle()
     server.transport.write(b"second")
     await world.settle()
+
+
+@script(differs={"select": "takes any transport, and drops it from select(2) when that fails"})
+async def a_lost_transport_cannot_be_watched(world: World) -> None:
+    """After the loss startReading, startWriting and loseWriteConnection raise ValueError: there is no descriptor."""
+    _server, client = await world.pair()
+    client.transport.loseConnection()
+    await world.settle()
+    for name in ("startReading", "startWriting", "loseWriteConnection"):
+        world.attempt(name, getattr(client.transport, name))

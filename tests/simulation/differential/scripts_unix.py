@@ -227,3 +227,17 @@ async def a_paused_side_does_not_notice_the_end(world: World) -> None:
     world.record("server", "resumes")
     server.transport.resumeProducing()
     await world.settle()
+
+
+@script(differs={"select": "reads before it writes"})
+async def who_is_ready_keeps_its_turn(world: World) -> None:
+    """A side that may go on writing does so before the side that it has written to reads: one piece, not two."""
+    server, client = await world.pair("unix")
+    left = [b"second", b"first "]
+
+    def write() -> None:
+        client.transport.write(left.pop()) if left else client.transport.unregisterProducer()
+
+    client.transport.registerProducer(world.producer(resume=write), False)
+    await world.settle()
+    world.record("server pieces", server.pieces)

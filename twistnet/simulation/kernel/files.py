@@ -52,6 +52,16 @@ class Watch:
         self.reader: Any = None
         self.writer: Any = None
 
+    @property
+    def wants(self) -> int:
+        """What it is interested in: `IN`, `OUT`, both or neither; in neither case does an end go unnoticed."""
+        return (IN if self.reader is not None else 0) | (OUT if self.writer is not None else 0)
+
+    def events(self) -> int:
+        """What of it there is now, `ERR` and `HUP` included."""
+        wants = self.wants
+        return wants and self.file.poll() & (wants | ERR | HUP)
+
 
 class File:
     """An open socket, which one or more descriptors stand for.
