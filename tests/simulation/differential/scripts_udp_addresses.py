@@ -161,3 +161,14 @@ async def port_0_is_nobody(world: World) -> None:
     """Writing to port 0 raises OSError."""
     here = world.udp("here")
     world.attempt("write", here.transport.write, b"x", ("127.0.0.1", 0))
+
+
+@script()
+async def a_refusal_by_somebody_else_is_not_told(world: World) -> None:
+    """A port that connects is not told that another one, written to before, refuses."""
+    here, there = world.udp("here"), world.udp("there")
+    here.transport.write(b"nobody", ("127.0.0.1", await world.vacant("udp")))
+    here.transport.connect(*there.address)
+    await world.settle()
+    here.transport.write(b"somebody")
+    await world.settle()

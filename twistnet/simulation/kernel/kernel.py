@@ -434,7 +434,7 @@ class Kernel:
         packet.arrived, packet.fate = self.clock.now, Fate.REFUSED
         route = self.route(packet.source.address)
         if route is not None and route[1].is_open:
-            self.clock.carry(route[1].latency, sender.refused, errno.ECONNREFUSED)
+            self.clock.carry(route[1].latency, sender.refused, packet)
 
 
 class _Arrival:

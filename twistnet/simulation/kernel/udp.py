@@ -169,10 +169,10 @@ class UdpFile(File):
             self._queued -= max(768, len(payload) + OVERHEAD)
         return payload[:most], source
 
-    def refused(self, number: int) -> None:
-        """The network has said that a datagram could not be delivered (ICMP)."""
-        if self.remote is not None:
-            self.error = number
+    def refused(self, packet: Packet) -> None:
+        """The network has said that nobody is where a datagram went (ICMP): one that is connected there is told."""
+        if self.remote == (packet.destination.address, packet.destination.port):
+            self.error = errno.ECONNREFUSED
             self.wake()
 
     def shutdown(self, how: int) -> None:
