@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterator
 from types import FunctionType, SimpleNamespace
 from typing import Any, cast
 
@@ -81,14 +82,33 @@ class _Socketed:
         return opened
 
 
-class TcpPort(_Socketed, tcp.Port):
+class _Accepting(_Socketed):
+    """A port that accepts connections, with its host's own reserve against EMFILE.
+
+    A connection whose `buildProtocol` fails becomes nobody's transport. A real socket that nobody has is closed.
+    """
+
+    sessionno: int
+
+    def doRead(self) -> None:
+        last: Any = None
+
+        def accept(*arguments: Any) -> Iterator[Any]:
+            nonlocal last
+            for opened, address in tcp._accept(*arguments):
+                last = opened, self.sessionno
+                yield opened, address
+
+        _with(tcp.Port.doRead, _accept=accept, _reservedFD=self.reactor.reservation)(self)
+        if last is not None and last[1] == self.sessionno:
+            last[0].close()
+
+
+class TcpPort(_Accepting, tcp.Port):
     """A `tcp.Port` over a simulated socket."""
 
     def startListening(self) -> None:
         _with(tcp.Port.startListening, _reservedFD=self.reactor.reservation)(self)
-
-    def doRead(self) -> None:
-        self.reactor.do_accept(self)
 
 
 class _Clientele:
@@ -149,16 +169,13 @@ def _locks(host: Any) -> Any:
     return lockfile if host.has_real_files else _Locks(host)
 
 
-class UnixPort(_Socketed, unix.Port):
+class UnixPort(_Accepting, unix.Port):
     """A `unix.Port` over a simulated socket."""
 
     def startListening(self) -> None:
         host = self.reactor
         reserved = _Facade(tcp, _reservedFD=host.reservation)
         _with(unix.Port.startListening, os=_files(host), lockfile=_locks(host), tcp=reserved)(self)
-
-    def doRead(self) -> None:
-        self.reactor.do_accept(self)
 
     def connectionLost(self, reason: Any) -> None:
         _with(unix.Port.connectionLost, os=_files(self.reactor))(self, reason)

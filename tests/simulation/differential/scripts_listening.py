@@ -242,3 +242,16 @@ async def a_clients_port_is_taken_too(world: World) -> None:
     number = client.transport.getHost().port
     error = refusal(world, world.reactor.listenTCP, number, world.factory(), interface="127.0.0.1")
     world.record("error", error.socketError.errno)
+
+
+@script(logs=(IndexError,))
+async def an_error_when_a_protocol_is_built(world: World) -> None:
+    """An exception in a server's buildProtocol is logged; its connection is closed, and the next one is served."""
+    factory, server, first, second = world.quiet_factory(), world.plain("server"), *map(world.plain, "12")
+    port = world.listen(factory)
+    world.dial(port, world.quiet_factory(first))
+    await world.settle()
+    factory.protocols.append(server)
+    world.dial(port, world.quiet_factory(second))
+    await world.settle()
+    world.record("open", first.is_open, second.is_open, server.is_open)
