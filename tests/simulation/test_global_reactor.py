@@ -192,6 +192,51 @@ def test_the_real_reactor_and_cooperator_come_back() -> None:
     assert (reactor.__class__, reactor.__dict__, task._theCooperator) == before
 
 
+def test_a_network_that_is_entered_twice_is_left_twice() -> None:
+    with Network() as net:
+        net.host("a")
+        with net:
+            assert here() == "a"
+        assert here() == "a"
+
+
+def test_a_network_within_another_gives_the_reactor_back_to_it() -> None:
+    outer, inner = Network(), Network()
+    outer.host("outer")
+    inner.host("inner")
+    with outer:
+        with inner:
+            assert here() == "inner"
+        assert here() == "outer"
+
+
+def test_of_two_networks_each_has_the_reactor_while_it_runs() -> None:
+    nets = [Network() for _ in range(2)]
+    hosts = [net.host(f"host{number}") for number, net in enumerate(nets)]
+    places: list[str] = []
+    with nets[0], nets[1]:
+        for time in range(1, 5):
+            for host, net in zip(hosts, nets, strict=True):
+                host.callLater(0.5, lambda: places.append(here()))
+                net.advance(1)
+                assert here() == "host1"
+            assert places == ["host0", "host1"] * time
+
+
+def test_the_real_reactor_comes_back_in_whatever_order_networks_are_left() -> None:
+    reactor: Any = import_module("twisted.internet.reactor")
+    before = reactor.__class__, reactor.__dict__, task._theCooperator
+    first, second = Network(), Network()
+    first.host("first")
+    second.host("second")
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert here() == "second"
+    second.__exit__(None, None, None)
+    assert (reactor.__class__, reactor.__dict__, task._theCooperator) == before
+
+
 async def _listen() -> Any:
     from twisted.internet import reactor
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail, succeed
-from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol
 from twisted.internet.task import LoopingCall, deferLater
 
 from tests.simulation.stage import Stage
@@ -118,6 +118,13 @@ def test_time_does_not_run_backwards() -> None:
     net, _ = alone()
     with pytest.raises(ValueError, match="-1"):
         net.advance(-1)
+
+
+def test_time_does_not_run_backwards_when_a_callback_lets_more_of_it_pass() -> None:
+    net, host = alone()
+    host.callLater(1, net.advance, 10)
+    net.advance(5)
+    assert net.clock.now == 11
 
 
 def test_a_day_in_which_nothing_happens_is_over_at_once() -> None:
@@ -319,3 +326,41 @@ def test_much_work_is_no_livelock() -> None:
         host.callLater(0, seen.append, number)
     net.advance(0)
     assert len(seen) == 20_000
+
+
+class Chatterbox(Protocol):
+    """Answers whatever it hears, and begins."""
+
+    transport: Any
+
+    def connectionMade(self) -> None:
+        self.transport.write(b"?")
+
+    def dataReceived(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+def chatting() -> tuple[Network, Host]:
+    """A host that talks to itself without an end, where nothing takes any time."""
+    net, host = alone()
+    host.listenTCP(7, Factory.forProtocol(Chatterbox))
+    host.connectTCP("127.0.0.1", 7, ClientFactory.forProtocol(Chatterbox))
+    return net, host
+
+
+def test_time_is_over_when_it_is_even_if_somebody_goes_on_talking_to_himself() -> None:
+    net, host = chatting()
+    later: list[float] = []
+    host.callLater(0.0021, lambda: later.append(net.clock.now))
+    for end in (0.0005, 0.0025):
+        net.advance(end - net.clock.now)
+        assert net.clock.now == end
+        assert max(packet.sent for packet in net.trace.packets) <= end
+    assert later == [0.0021]
+
+
+def test_a_run_is_given_up_in_time_even_if_somebody_goes_on_talking_to_himself() -> None:
+    net, _ = chatting()
+    with pytest.raises(Livelock, match=r"not done after 0.002 s"):
+        net.run(never(), timeout=0.002)
+    assert net.clock.now == 0.002

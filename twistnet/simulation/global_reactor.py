@@ -8,55 +8,84 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define, field
+from attrs import frozen
 from twisted.internet import task
 
 __all__ = ["GlobalReactor"]
 
+KEPT = "_pendingTimedCalls", "_newTimedCalls"
+"""Where a reactor of Twisted's keeps its timers."""
 
-@define(eq=False)
+
+@frozen(kw_only=True)
+class _Real:
+    """What it was before anybody had it."""
+
+    reactor: Any
+    kind: Any
+    state: dict[str, Any]
+    cooperator: Any
+
+    @staticmethod
+    def now() -> _Real:
+        from twisted.internet import reactor
+
+        kind, state = reactor.__class__, reactor.__dict__
+        return _Real(reactor=reactor, kind=kind, state=state, cooperator=task._theCooperator)
+
+    def become(self, kind: Any, state: dict[str, Any], cooperator: Any) -> None:
+        if type(self.reactor) is not kind:  # the assignment is slow, and hosts take turns often
+            self.reactor.__class__ = kind
+        self.reactor.__dict__ = state
+        task._theCooperator = cooperator
+
+
+_real: list[_Real] = []
+_loans: list[GlobalReactor] = []
+"""Who has it, the latest last; the one before has it again afterwards."""
+
+
 class GlobalReactor:
-    """A loan of the global reactor.
+    """The global reactor as one network has it.
 
-    Attributes:
-        is_lent: Whether it stands for a host now.
+    Of several networks that have it at a time, the one counts that was last to ask for it.
     """
 
-    is_lent: bool = False
-    _reactor: Any = None
-    _kind: Any = None
-    _cooperator: Any = None
-    _state: dict[str, Any] = field(factory=dict)
+    def __init__(self) -> None:
+        self._host: Any = None
+
+    @property
+    def is_foremost(self) -> bool:
+        """Whether it stands for a host of this network now."""
+        return bool(_loans) and _loans[-1] is self
 
     def lend(self, host: Any) -> None:
         """Let it stand for a host, from now on."""
-        from twisted.internet import reactor
-
-        self._reactor, self._kind, self._state = reactor, reactor.__class__, reactor.__dict__
-        self.is_lent = True
-        self._cooperator = task._theCooperator
+        if not _loans:
+            _real[:] = [_Real.now()]
+        _loans.append(self)
         self.stand_for(host)
 
     def stand_for(self, host: Any) -> None:
-        """Let it stand for another host."""
-        if self.is_lent:
-            reactor = self._reactor
-            if type(reactor) is not type(host):  # the assignment is slow, and hosts take turns often
-                reactor.__class__ = host.__class__
-            reactor.__dict__ = host.__dict__
-            task._theCooperator = host.cooperator
+        """Let it stand for another host, as long as it is this network's."""
+        self._host = host
+        if _loans and _loans[-1] is self:
+            _real[0].become(host.__class__, host.__dict__, host.cooperator)
 
     def give_back(self) -> None:
-        """Let it be what it was."""
-        if self.is_lent:
-            self._reactor.__class__ = self._kind
-            self._reactor.__dict__ = self._state
-            task._theCooperator = self._cooperator
-            self.is_lent = False
+        """Let it be what it was before the latest `lend`."""
+        latest = max(index for index, loan in enumerate(_loans) if loan is self)
+        del _loans[latest]
+        if _loans:
+            _loans[-1].stand_for(_loans[-1]._host)
+        else:
+            real = _real.pop()
+            real.become(real.kind, real.state, real.cooperator)
 
     def pending(self) -> list[str]:
         """What waits on the real reactor meanwhile: the names of functions that were scheduled there."""
         from .timers import name_of
 
-        calls = [*self._state.get("_pendingTimedCalls", ()), *self._state.get("_newTimedCalls", ())]
+        real = _real[0] if _real else _Real.now()
+        calls = [call for kept in KEPT for call in real.state.get(kept, ())]
         return [name_of(call.func) for call in calls if hasattr(call, "func") and not call.cancelled]

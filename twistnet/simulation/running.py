@@ -65,6 +65,7 @@ class Running:
         self._reactor = GlobalReactor()
         self._logged = Logged()
         self._depth = 0
+        self._blocks: list[ExitStack] = []
         self._named: list[Host] = []
         self._is_turning = False
         self._tasks: dict[Deferred[Any], Any] = {}
@@ -88,8 +89,7 @@ class Running:
     def enter(self, host: Host) -> None:
         """Let the global reactor stand for a host."""
         self.current = host
-        if self._reactor.is_lent:
-            self._reactor.stand_for(host)
+        self._reactor.stand_for(host)
 
     def choose_current(self) -> None:
         """Whom the global reactor stands for when nobody's turn it is: the host that a test has named, else the only
@@ -118,26 +118,30 @@ class Running:
     @contextmanager
     def in_force(self) -> Iterator[None]:
         """Have the global reactor lent, and errors listened for, while the block runs."""
+        first, asks = not self._depth, not self._reactor.is_foremost
         self._depth += 1
-        if self._depth == 1:
-            self._reactor.lend(self.current)
+        if first:
             self._logged.listen()
+        if asks:
+            self._reactor.lend(self.current)
         try:
             yield
         finally:
             self._depth -= 1
-            if not self._depth:
+            if asks:
                 self._reactor.give_back()
+            if not self._depth:
                 self._logged.ignore()
 
     def __enter__(self) -> Self:
-        self._whole = ExitStack()
-        self._whole.enter_context(only_new_garbage())
-        self._whole.enter_context(self.in_force())
+        with ExitStack() as block:
+            block.enter_context(only_new_garbage())
+            block.enter_context(self.in_force())
+            self._blocks.append(block.pop_all())
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        with self._whole:
+        with self._blocks.pop():
             if kind is None:
                 self.check_errors(thoroughly=True)
 
@@ -236,7 +240,9 @@ class Running:
                 instant = clock.now
                 self.turn()
                 if moves and spins >= CREEP:
-                    self._creep()
+                    if clock.now >= horizon:
+                        return until()
+                    self._creep(horizon)
                 elif spins > SPIN or clock.fired > most:
                     self._spinning(waiting_for)
         return True
@@ -246,8 +252,8 @@ class Running:
         self.clock.leap(horizon, most, until, (self.ready, self.attention))
         self._serve()
 
-    def _creep(self) -> None:
-        later, due = self.clock.now + CREEP * 1e-6, self.clock.next_time
+    def _creep(self, horizon: float) -> None:
+        later, due = min(self.clock.now + CREEP * 1e-6, horizon), self.clock.next_time
         self.clock.now = later if due is None or due > later else max(self.clock.now, due)
 
     def _start_hosts(self) -> None:
@@ -339,7 +345,7 @@ class Running:
             raise ValueError(f"seconds must be a number, at least 0: {seconds!r}")
         end = self.clock.now + seconds
         self._go(lambda: False, end, f"advance({seconds:g}) does not get there", None)
-        self.clock.now = end
+        self.clock.now = max(self.clock.now, end)
         self.check_errors()
 
     def settle(self) -> None:
@@ -360,9 +366,9 @@ class Running:
         self.check_errors()
 
     def _nothing_is_left(self) -> bool:
-        """Whether no event is still to come; timers that were cancelled are none."""
+        """Whether nothing is to be done, and no event is still to come; timers that were cancelled are none."""
         self.clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].cancelled)
-        return self.clock.next_time is None
+        return not self.is_busy and self.clock.next_time is None
 
     def _is_settled(self) -> bool:
         return not (self.is_busy or self.clock.traffic or self.links.retransmissions_come)
