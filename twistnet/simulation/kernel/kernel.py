@@ -259,7 +259,7 @@ class Kernel:
         if file.is_listening:
             file.backlog = max(0, backlog)
             return file  # type: ignore[no-any-return]
-        if file.is_connected:
+        if file.is_connected or file.peer is not None:
             raise failure(errno.EINVAL)
         if isinstance(file, UnixStreamFile):
             return self._listen_unix(file, backlog)
@@ -434,7 +434,10 @@ class Kernel:
         packet.arrived, packet.fate = self.clock.now, Fate.REFUSED
         route = self.route(packet.source.address)
         if route is not None and route[1].is_open:
-            self.clock.carry(route[1].latency, sender.refused, packet)
+            if route[1].latency:
+                self.clock.carry(route[1].latency, sender.refused, packet)
+            else:
+                sender.refused(packet)
 
 
 class _Arrival:

@@ -166,9 +166,10 @@ class Socket:
         Raises:
             OSError: EOPNOTSUPP, EINVAL (connected).
         """
+        file = self.file
         if self.type != socket.SOCK_STREAM:
             raise failure(errno.EOPNOTSUPP)
-        self._file = self._kernel.listen(self.file, backlog)
+        self._file = self._kernel.listen(file, backlog)
 
     def accept(self) -> tuple[Socket, Any]:
         """See accept(2).
@@ -207,7 +208,9 @@ class Socket:
     # Octets
 
     def recv(self, most: int, flags: int = 0) -> bytes:
-        """See recv(2)."""
+        """See recv(2); for no octets Python does not ask the kernel."""
+        if not most:
+            return b""
         if self._fd < 0:
             raise failure(errno.EBADF)
         if self.type is socket.SOCK_STREAM:

@@ -52,8 +52,8 @@ class TcpFile(TcpSender):
         """
         if self.state is SYN_SENT:
             return errno.EALREADY
-        if self.is_connected:
-            self._told, told = True, getattr(self, "_told", False)
+        if self.is_connected or self._told:
+            self._told, told = True, self._told
             return errno.EISCONN if told else 0
         if self.error:
             return self.take_error()
@@ -135,6 +135,7 @@ class TcpFile(TcpSender):
         """
         if not self.is_connected:
             raise failure(errno.ENOTCONN)
+        self._told = True
         if how in {socket.SHUT_RD, socket.SHUT_RDWR}:
             self.read_closed = True
         if how in {socket.SHUT_WR, socket.SHUT_RDWR}:
@@ -254,11 +255,11 @@ class TcpFile(TcpSender):
         payload = packet.payload
         if payload:
             if self.read_closed and self.write_closed:
-                self.abandon()
+                self._send(RST | ACK)
+                self._fail(errno.ECONNRESET)
                 return
             self._expected += len(payload)
-            if not self.read_closed:
-                self.incoming.put(payload)
+            self.incoming.put(payload)
         if packet.flags & FIN and self.state in AFTER_FIN:
             self._expected += 1
             self.ended = True
@@ -304,7 +305,7 @@ class TcpFile(TcpSender):
 
     def welcome(self, packet: Packet, sender: TcpFile, listener: Any) -> None:
         """Be the server's end of the connection that a SYN has asked for."""
-        self.listener, self.peer = listener, sender
+        self.listener, self.peer, self._told = listener, sender, True
         self.state = SYN_RECEIVED
         self.local = (packet.destination.address, packet.destination.port)
         self.remote = (packet.source.address, packet.source.port)

@@ -65,6 +65,7 @@ class TcpSender(StreamFile):
         self.heard_at = 0.0
         self.peer: TcpFile | None = None
         self.listener: Any = None
+        self._told = False
         self.path: Any = None
         self.target: Any = None
         self._acks: deque[tuple[float, int, int]] = deque()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..packets import Endpoint, Fate, Packet
 from .addresses import ANY, Address, failure, is_any, is_broadcast, is_multicast
-from .files import ERR, IN, OUT, PEEK, File
+from .files import ERR, HUP, IN, OUT, PEEK, File
 
 if TYPE_CHECKING:
     from .kernel import Kernel
@@ -60,12 +60,14 @@ class UdpFile(File):
         self.remote: Address | None = None
         self.groups: set[str] = set()
         self.dropped = 0
+        self._reads_no_more = self._writes_no_more = False
         self._queue: deque[tuple[bytes, Address]] = deque()
         self._queued = 0
 
     def poll(self) -> int:
         """See `File.poll`; an error is there to be read."""
-        mask = OUT | (IN if self._queue or self.error else 0)
+        mask = OUT | (IN if self._queue or self.error or self._reads_no_more else 0)
+        mask |= HUP if self._reads_no_more and self._writes_no_more else 0
         return mask | ERR if self.error else mask
 
     def connect(self, address: Address) -> int:
@@ -95,7 +97,7 @@ class UdpFile(File):
 
         Raises:
             OSError: EMSGSIZE, EDESTADDRREQ, EACCES (a broadcast without SO_BROADCAST), EINVAL (port 0), ENETUNREACH,
-                ECONNREFUSED for one that was sent before.
+                ECONNREFUSED for one that was sent before, EPIPE (shut down).
         """
         self.raise_error()
         to = address or self.remote
@@ -109,6 +111,8 @@ class UdpFile(File):
         assert self.local is not None
         if ":" in self.local[0] and ":" not in to[0] and self._only_six:
             raise failure(errno.ENETUNREACH)
+        if self._writes_no_more:
+            raise failure(errno.EPIPE)
         source = here if is_any(self.local[0]) else self.local[0]
         self.kernel.send_datagram(self, Endpoint(self.kernel.name, source, self.local[1]), to, data)
         return len(data)
@@ -176,7 +180,10 @@ class UdpFile(File):
             self.wake()
 
     def shutdown(self, how: int) -> None:
-        """See shutdown(2): only a connected socket can be."""
+        """See shutdown(2): it is done all the same if the socket is not connected."""
+        self._reads_no_more |= how != socket.SHUT_WR
+        self._writes_no_more |= how != socket.SHUT_RD
+        self.wake()
         if self.remote is None:
             raise failure(errno.ENOTCONN)
 

@@ -62,13 +62,13 @@ class UnixStreamFile(StreamFile):
 
     def connect(self, path: bytes) -> int:
         """See connect(2): it is done at once, or not at all. Returns an error number, or 0."""
-        if self._was_connected:
-            return errno.EISCONN
         listener = self.kernel.paths.find(path)
         if not isinstance(listener, UnixListener):
             return errno.ECONNREFUSED if isinstance(listener, UnixStreamFile) else errno.EPROTOTYPE
         if len(listener.queue) > listener.backlog:
             return errno.EAGAIN
+        if self._was_connected:
+            return errno.EISCONN
         other = UnixStreamFile(self.kernel, self.family)
         other.local, other.remote, self.remote = listener.local, self.local, path
         self.join(other)
@@ -174,6 +174,8 @@ class UnixStreamFile(StreamFile):
             raise failure(errno.ENOTCONN)
         if how in {socket.SHUT_RD, socket.SHUT_RDWR}:
             self.read_closed = True
+            if self.peer is not None:
+                self.peer.write_closed = True
         if how in {socket.SHUT_WR, socket.SHUT_RDWR} and not self.write_closed:
             self.write_closed = True
             self._note(b"", FIN)
@@ -297,11 +299,13 @@ class UnixDatagramFile(File):
         self.remote: bytes | None = None
         self._peer: UnixDatagramFile | None = None
         self._is_closed = False
+        self._reads_no_more = self._writes_no_more = False
         self._queue: deque[tuple[bytes, bytes | None]] = deque()
 
     def poll(self) -> int:
         """See `File.poll`."""
-        mask = OUT | (IN if self._queue or self.error else 0)
+        mask = OUT | (IN if self._queue or self.error or self._reads_no_more else 0)
+        mask |= HUP if self._reads_no_more and self._writes_no_more else 0
         return mask | ERR if self.error else mask
 
     def _find(self, path: bytes) -> UnixDatagramFile:
@@ -319,19 +323,25 @@ class UnixDatagramFile(File):
         """Send a datagram to a path, or to the peer.
 
         Raises:
-            OSError: EMSGSIZE, ENOTCONN, ENOENT, ECONNREFUSED, EACCES, EPROTOTYPE, EAGAIN (the reader's queue is full).
+            OSError: EMSGSIZE, ENOTCONN, ENOENT, ECONNREFUSED, EACCES, EPROTOTYPE, EAGAIN (the reader's queue is full),
+                EPIPE (either has shut down).
         """
         self.raise_error()
-        to = self._peer if path is None else self._find(path)
-        if to is None:
+        if path is None and self._peer is None:
             raise failure(errno.ENOTCONN)
+        if len(data) > LONGEST:
+            raise failure(errno.EMSGSIZE)
+        if self._writes_no_more:
+            raise failure(errno.EPIPE)
+        to = self._find(path) if path is not None else self._peer
+        assert to is not None
         if to._is_closed:
             self._peer = None if to is self._peer else self._peer
             raise failure(errno.ECONNREFUSED)
-        if len(data) > LONGEST:
-            raise failure(errno.EMSGSIZE)
         if to._peer is not None and to._peer is not self:
             raise failure(errno.EPERM)
+        if to._reads_no_more:
+            raise failure(errno.EPIPE)
         if len(to._queue) >= QUEUE:
             raise failure(errno.EAGAIN)
         self._note(data, to)
@@ -359,9 +369,10 @@ class UnixDatagramFile(File):
         return payload[:most], source
 
     def shutdown(self, how: int) -> None:
-        """See shutdown(2)."""
-        if self._peer is None:
-            raise failure(errno.ENOTCONN)
+        """See shutdown(2): who reads no more is sent nothing more."""
+        self._reads_no_more |= how != socket.SHUT_WR
+        self._writes_no_more |= how != socket.SHUT_RD
+        self.wake()
 
     def close(self) -> None:
         """See `File.close`; the path stays, and refuses."""
