@@ -10,6 +10,7 @@ from typing import Any
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IUNIXDatagramConnectedTransport, IUNIXDatagramTransport
 
+from .recording import Connected
 from .script import script
 from .world import World
 
@@ -252,3 +253,13 @@ async def stopping_is_asynchronous(world: World) -> None:
     done.addCallback(lambda result: world.record("done", result))
     await world.settle()
     world.record("again", port.stopListening())
+
+
+@script()
+async def connecting_to_a_port_that_is_connected_to_another(world: World) -> None:
+    """A port that is connected to another cannot be connected to: connectionFailed with PermissionError."""
+    first, second = world.path(), world.path()
+    world.unix_datagrams("first", first)
+    world.unix_connected("second", first, second)
+    third = Connected(world, "third")
+    world.reactor.connectUNIXDatagram(second, third)

@@ -316,7 +316,10 @@ class UnixDatagramFile(File):
 
     def connect(self, path: bytes) -> int:
         """See connect(2). Returns 0, or raises as `send_to` does."""
-        self._peer, self.remote = self._find(path), path
+        peer = self._find(path)
+        if peer._peer is not None and peer._peer is not self:
+            return errno.EPERM
+        self._peer, self.remote = peer, path
         return 0
 
     def send_to(self, data: bytes, path: bytes | None) -> int:
