@@ -391,3 +391,27 @@ def test_each_host_has_its_own_time() -> None:
     one.skew, other.skew = 5.0, -5.0
     net.advance(10)
     assert (one.seconds(), other.seconds()) == (15.0, 5.0)
+
+
+def test_a_time_too_short_for_the_clock_of_the_network_passes_all_the_same() -> None:
+    net = Network()
+    host = net.host("a")
+    net.advance(1e9)
+    times: list[float] = []
+    for _ in range(3):
+        host.callLater(1e-9, lambda: times.append(net.clock.now))
+        net.advance(1)
+    assert times[0] > 1e9
+
+
+def test_a_loop_goes_on_by_a_clock_that_tells_shorter_times_than_the_network_s() -> None:
+    net = Network()
+    host = net.host("a")
+    net.advance(1e9)
+    host.skew = -1e9
+    times: list[float] = []
+    looping = LoopingCall(lambda: times.append(host.seconds()))
+    looping.clock = host
+    looping.start(0.1)
+    net.advance(10)
+    assert 100 <= len(times) <= 202

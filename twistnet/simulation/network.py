@@ -191,6 +191,8 @@ class Network(Running):
         self.note(restarted.name, "starts again")
         restarted.kernel.boot()
         self._boot(restarted)
+        with self.on(restarted):
+            restarted.start()
 
     def _boot(self, host: Host) -> None:
         if host.name in self._boots:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Sequence
+from math import inf, nextafter
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet import tcp
@@ -39,7 +40,7 @@ from .kernel import Kernel
 from .kernel.files import ERR, HUP, IN, OUT, Watch
 from .kernel.paths import FilePaths
 from .threads import InlineThreadPool
-from .timers import CALLED, Timer, name_of
+from .timers import CALLED, LOST, Timer, name_of
 
 if TYPE_CHECKING:
     from .network import Network
@@ -105,15 +106,19 @@ class Host(_PollLikeMixin, PosixReactorBase):
         self._itself = self
         self._clock = network.clock
         self._fire = self._fire_timer
-        self.has_run = False
         self._cancelled, self._tolerated = 0, MANY_CANCELLED
+        self._begin()
+
+    def _begin(self) -> None:
+        """Be a reactor that has not run yet."""
+        self.has_run = False
         self.cooperator = cooperator(self)
         self._watches: dict[Any, Watch] = {}
         self._reads: dict[Any, None] = {}
-        self.reservation = tcp._FileDescriptorReservation(kernel.socket)
+        self.reservation = tcp._FileDescriptorReservation(self.kernel.socket)
         super().__init__()
         self._newTimedCalls: Any = _Kept()
-        network.names.install(self)
+        self.network.names.install(self)
 
     def __repr__(self) -> str:
         return f"<simulated host {self.name} {', '.join(self.kernel.addresses)}>"
@@ -154,7 +159,11 @@ class Host(_PollLikeMixin, PosixReactorBase):
         if not self.kernel.is_up:
             self._usable()
         clock = self._clock
-        due = clock.now + (delay if self.rate == 1.0 else delay / self.rate)
+        now = clock.now
+        due = now + (delay if self.rate == 1.0 else delay / self.rate)
+        if due == now and delay:
+            # A host's own clock may tell shorter times than the network's, and LoopingCall would spin.
+            due = nextafter(now, inf)
         timer = Timer(self._fire, due, next(clock.order), callable, args, kw)
         clock.wait_for(timer)
         return timer
@@ -211,6 +220,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
             if opened is None and selectable.fileno() < 0:
                 raise ValueError(f"{type(selectable).__name__} has no descriptor any more")
             if opened is None:
+                self._usable()
                 raise WrongReactor(
                     f"{self.name} cannot watch {type(selectable).__name__}: its descriptor {selectable.fileno()} "
                     "is not a socket of this simulated host"
@@ -495,15 +505,13 @@ class Host(_PollLikeMixin, PosixReactorBase):
             likeness.bind(name)
 
     def lose_everything(self) -> None:
-        """The machine has crashed: forget timers, transports and what was to be called."""
-        mine = self._itself
-        self._clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].host is mine)
+        """The machine has crashed: forget timers, transports, what was to be called, and that there was a program."""
+        for timer in self.getDelayedCalls():
+            timer.state = LOST
+        self._clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].state == LOST)
         for watch in [*self._watches.values()]:
             watch.reader = watch.writer = None
-        self._watches.clear()
-        self._reads.clear()
-        self.threadCallQueue.clear()
-        self.cooperator = cooperator(self)
+        self._begin()
 
     def _usable(self) -> Host:
         """The host itself, which transports keep, rather than the global reactor that stands for it.

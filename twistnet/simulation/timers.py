@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Timer", "name_of"]
 
-ACTIVE, CALLED, CANCELLED = 0, 1, 2
+ACTIVE, CALLED, CANCELLED, LOST = 0, 1, 2, 3
+"""One is lost whose machine has crashed; whoever has it still may cancel it."""
+STATES = "active", "called", "cancelled", "lost"
 NO_KEYWORDS: dict[str, Any] = {}
 """One for all timers that are called with none, which is most."""
 
@@ -113,6 +115,5 @@ class Timer(Later):
         self.host.move_timer(self, self.due + secondsLater / self.host.rate)
 
     def __repr__(self) -> str:
-        state = "cancelled" if self.cancelled else "called" if self.called else "active"
         left = self.due - self.host.network.clock.now
-        return f"<Timer of {self.host.name}: {name_of(self.func)} in {left:g} s, {state}>"
+        return f"<Timer of {self.host.name}: {name_of(self.func)} in {left:g} s, {STATES[self.state]}>"
