@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from twisted.internet.error import (
-    ConnectionRefusedError,
-)
+from twisted.internet.endpoints import UNIXClientEndpoint
+from twisted.internet.error import ConnectionRefusedError
+from twisted.internet.protocol import Factory, Protocol
 
-from tests.simulation.stage import Stage
+from tests.simulation.stage import End, Stage
 from twistnet.errors import SimulationError
 from twistnet.simulation import (
     BlackHole,
@@ -255,3 +255,35 @@ def test_the_network_knows_what_goes_wrong_now() -> None:
 def test_what_is_no_fault_is_refused(fault: Any) -> None:
     with pytest.raises(TypeError, match="a fault is"):
         Stage().net.begin(fault)
+
+
+def test_an_octet_may_be_of_a_unix_stream() -> None:
+    stage = Stage()
+    accepted: list[End] = []
+
+    def accept() -> End:
+        accepted.append(End(stage.b))
+        return accepted[-1]
+
+    stage.b.listenUNIX("/socket", Factory.forProtocol(accept))
+    stage.net.schedule(Skew("b", 5), offset=3, between=("b", "b"))
+    made = stage.net.run(UNIXClientEndpoint(stage.b, "/socket").connect(Factory.forProtocol(Protocol)))
+    assert made.transport is not None
+    made.transport.write(b"ab")
+    stage.net.settle()
+    assert stage.b.skew == 0
+    made.transport.write(b"cdef")
+    stage.net.settle()
+    assert stage.b.skew == 5
+    assert accepted[0].octets == b"abcdef"
+
+
+def test_a_crash_at_an_octet_of_a_unix_stream_ends_it_there() -> None:
+    stage = Stage()
+    stage.b.listenUNIX("/socket", Factory.forProtocol(lambda: End(stage.b)))
+    stage.net.schedule(Crash("b"), offset=3, between=("b", "b"))
+    made = stage.net.run(UNIXClientEndpoint(stage.b, "/socket").connect(Factory.forProtocol(Protocol)))
+    assert made.transport is not None
+    made.transport.write(b"abcdef")
+    stage.net.settle()
+    assert [packet.payload for packet in stage.net.trace.packets if packet.payload] == [b"abc"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from twisted.internet.endpoints import HostnameEndpoint
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import deferLater
 
 from twistnet.errors import SimulationError
-from twistnet.simulation import Host, Network
+from twistnet.simulation import Crash, Host, Network, OneByte, Partition
 
 
 def connects(net: Network, one: Host, other: Host) -> bool:
@@ -59,3 +62,41 @@ def test_a_name_or_an_address_is_taken_once(name: str, address: str) -> None:
     net.host("a")
     with pytest.raises(SimulationError, match="is taken"):
         net.host(name, addresses=[address])
+
+
+def test_whatever_makes_no_sense_is_refused_where_it_is_said() -> None:
+    net = Network()
+    wrong: list[Callable[[], object]] = [
+        lambda: net.host("localhost"),
+        lambda: net.host("a" * 300),
+        lambda: net.host("b", config={"max_files": 3}),  # type: ignore[arg-type]
+        lambda: net.host("b", boot=3),  # type: ignore[arg-type]
+        lambda: Network(trace="x"),  # type: ignore[arg-type]
+        lambda: Network(seed=-1),
+        lambda: Network(link={"slicing": OneByte}),
+        lambda: Network(link={"coalescing": "x"}),
+        lambda: net.begin(Crash),  # type: ignore[arg-type]
+        lambda: net.schedule(Crash("zz"), at=1),
+        lambda: Partition("a", "b", both=3),  # type: ignore[arg-type]
+    ]
+    for call in wrong:
+        with pytest.raises((TypeError, ValueError, SimulationError)) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    assert list(net.hosts) == []
+
+
+def test_what_a_host_boots_may_be_a_coroutine() -> None:
+    booted: list[float] = []
+
+    async def boot(host: Host) -> None:
+        await deferLater(host, 1)
+        booted.append(host.seconds())
+
+    net = Network()
+    host = net.host("a", boot=boot)
+    net.advance(2)
+    net.crash(host)
+    net.restart(host)
+    net.advance(2)
+    assert booted == [1, 3]

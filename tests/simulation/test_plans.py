@@ -258,7 +258,7 @@ def test_times_count_from_when_a_plan_is_applied() -> None:
 
 def test_a_plan_for_other_hosts_is_refused() -> None:
     network, _ = network_of_two()
-    with pytest.raises(SimulationError, match="there is no host 'a'"):
+    with pytest.raises(SimulationError, match="there is no host 'b'"):
         Plan([Planned(Crash("b"), offset=1, between=("a", "b"))]).apply(network)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import ClientFactory, DatagramProtocol, Factory, Protocol
 from twisted.internet.task import LoopingCall, deferLater
+from twisted.internet.threads import blockingCallFromThread, deferToThreadPool
 
 from tests.simulation.stage import Stage
 from twistnet.errors import Deadlock, ErrorsLogged, Livelock
@@ -364,3 +366,65 @@ def test_a_run_is_given_up_in_time_even_if_somebody_goes_on_talking_to_himself()
     with pytest.raises(Livelock, match=r"not done after 0.002 s"):
         net.run(never(), timeout=0.002)
     assert net.clock.now == 0.002
+
+
+# Calls from within what runs
+
+
+async def test_settle_within_a_coroutine_waits_for_others_and_not_for_itself(network: Network) -> None:
+    host = network.host("a")
+    await deferLater(host, 1)
+    network.settle()
+
+
+def test_what_a_run_has_given_up_is_nobodys_deadlock_later() -> None:
+    net, _ = alone()
+    with pytest.raises(Deadlock):
+        net.run(Deferred())
+    net.settle()
+
+
+async def test_the_only_host_of_a_coroutine_that_has_not_waited_yet_is_the_global_reactors(
+    network: Network,
+) -> None:
+    network.host("a")
+    port = real_reactor().listenTCP(7, Factory())
+    assert port.getHost().port == 7
+
+
+def test_who_blocks_a_thread_lets_the_network_go_on() -> None:
+    net, host = alone()
+    answer: Deferred[str] = deferToThreadPool(
+        host,
+        host.getThreadPool(),
+        lambda: blockingCallFromThread(host, lambda: deferLater(host, 5, lambda: "answer")),  # type: ignore[arg-type]
+    )
+    assert net.run(answer) == "answer"
+    assert net.clock.now == 5
+
+
+def test_who_blocks_a_thread_for_ever_is_told() -> None:
+    net, host = alone()
+    with pytest.raises(Deadlock, match="blockingCallFromThread is not done"):
+        net.run(deferToThreadPool(host, host.getThreadPool(), lambda: blockingCallFromThread(host, never)))  # type: ignore[arg-type]
+
+
+def test_a_run_may_be_given_longer() -> None:
+    net, host = alone()
+    with pytest.raises(Livelock, match="is not done after 864000 s"):
+        net.run(deferLater(host, 1e6))
+    assert net.run(deferLater(host, 1e6, lambda: "late"), timeout=2e6) == "late"
+    assert Network(timeout=2e6).timeout == 2e6
+    with pytest.raises(ValueError, match="timeout must be seconds, above 0"):
+        net.run(Deferred(), timeout=0)
+
+
+def test_signals_are_whose_they_were_when_a_host_has_run() -> None:
+    _, host = alone()
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    during = []
+    host.callLater(1, lambda: during.append(signal.getsignal(signal.SIGTERM)))
+    host.callLater(2, host.stop)
+    host.run()
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+    assert during != before[1:]

@@ -17,4 +17,4 @@ def reactor_factory(*_: object) -> Host:
 
     `run` runs it in virtual time until it is stopped.
     """
-    return Network(trace=Trace(limit=1000)).host("localhost", files="real")
+    return Network(trace=Trace(limit=1000)).host("machine", files="real")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen, validators
 
-from .limits import number, whole
+from .limits import flag, number, whole
 from .link import Direction, LinkConfig, changed
 from .names import key
 from .packets import Transport
@@ -80,7 +80,12 @@ class _Between:
 
     one: tuple[str, ...] = field(converter=_names)
     other: tuple[str, ...] = field(converter=_names)
-    both: bool = field(default=True, kw_only=True, validator=validators.instance_of(bool))
+    both: bool = field(default=True, kw_only=True, validator=flag)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Whom it concerns."""
+        return *self.one, *self.other
 
     def ways(self, network: Network) -> list[Direction]:
         """The directions that are meant, all of them looked up before anything happens to one.
@@ -178,6 +183,11 @@ class _Port:
     transport: str = field(default="tcp", validator=validators.in_(("tcp", "udp")), kw_only=True)
 
     @property
+    def hosts(self) -> tuple[str, ...]:
+        """Whom it concerns."""
+        return (self.host,)
+
+    @property
     def key(self) -> tuple[str, Transport, int]:
         """How the network knows the port."""
         return self.host, Transport[self.transport.upper()], self.port
@@ -223,6 +233,11 @@ class Crash:
 
     host: str = field(converter=_name)
 
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Whom it concerns."""
+        return (self.host,)
+
     def begin(self, network: Network) -> None:
         """See `Fault.begin`."""
         network.crash(self.host)
@@ -242,6 +257,11 @@ class Skew:
 
     host: str = field(converter=_name)
     seconds: float = field(validator=number())
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Whom it concerns."""
+        return (self.host,)
 
     def begin(self, network: Network) -> None:
         """See `Fault.begin`."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from math import inf, isfinite
 from typing import Any
 
-__all__ = ["number", "optional", "whole"]
+__all__ = ["flag", "number", "optional", "whole"]
 
 Validator = Callable[[Any, Any, Any], None]
 
@@ -28,6 +28,12 @@ def number(least: float = -inf, most: float = inf, *, above: bool = False) -> Va
         expected,
         lambda value: isfinite(value) and least <= value <= most and not (above and value == least),
     )
+
+
+def flag(_: Any, attribute: Any, value: Any) -> None:
+    """True or false."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be True or False, not {value!r}")
 
 
 def optional(validator: Validator) -> Validator:

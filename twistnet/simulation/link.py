@@ -14,7 +14,7 @@ from attrs import define, evolve, field, fields, frozen
 
 from ..units import did_you_mean
 from .clock import Clock
-from .limits import number, optional, whole
+from .limits import flag, number, optional, whole
 from .packets import Fate, Packet
 from .slicing import Slicing
 from .tape import Tape
@@ -35,8 +35,6 @@ __all__ = [
 PROBABILITY = number(0, 1)
 NOT_NEGATIVE = number(0)
 ABOVE_ZERO = number(0, above=True)
-HEADERS = {4: 20, 6: 40}
-"""Octets of an IP header, by version (RFC 791, RFC 8200)."""
 
 
 class Jitter(Protocol):
@@ -165,21 +163,21 @@ class LinkConfig:
     mtu: int = field(default=1500, validator=whole(128))
     queue: int | None = field(default=None, validator=optional(NOT_NEGATIVE))
     slicing: Slicing | None = field(default=None)
-    coalescing: bool | None = None
+    coalescing: bool | None = field(default=None, validator=optional(flag))
 
     @jitter.validator
     def _is_jitter(self, _: object, jitter: Any) -> None:
-        if jitter is not None and not hasattr(jitter, "extra"):
+        if jitter is not None and (isinstance(jitter, type) or not hasattr(jitter, "extra")):
             raise TypeError(f"jitter must be seconds, Uniform, Normal or Exponential, not {jitter!r}")
 
     @loss.validator
     def _is_loss(self, _: object, loss: Any) -> None:
-        if loss is not None and not hasattr(loss, "lost"):
+        if loss is not None and (isinstance(loss, type) or not hasattr(loss, "lost")):
             raise TypeError(f"loss must be a probability or GilbertElliott, not {loss!r}")
 
     @slicing.validator
     def _is_slicing(self, _: object, slicing: Any) -> None:
-        if slicing is not None and not hasattr(slicing, "longest"):
+        if slicing is not None and (isinstance(slicing, type) or not hasattr(slicing, "longest")):
             raise TypeError(
                 f"slicing must be OneByte(), Fixed(n), RandomSizes(low, high) or CutAt(...), not {slicing!r}"
             )

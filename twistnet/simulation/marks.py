@@ -71,9 +71,15 @@ def _check_trace(trace: Any) -> None:
         raise TypeError(f"must be a Trace, whose limits each test's own will have, not {trace!r}")
 
 
+def _check_timeout(timeout: Any) -> None:
+    if not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise ValueError(f"must be virtual seconds, above 0, not {timeout!r}")
+
+
 _CHECKS: dict[str, Callable[[Any], object]] = {
     "link": _check_link,
     "patience": lambda patience: parse_whole(patience, 1),
     "seed": parse_whole,
+    "timeout": _check_timeout,
     "trace": _check_trace,
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from math import inf
 from typing import Any, Self
@@ -31,8 +31,12 @@ __all__ = ["Network"]
 
 Boot = Callable[[Host], object]
 NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")
+LONGEST = 253
+"""Characters of a name (RFC 1035, section 2.3.4, as text)."""
 PATIENCE = 3_000_000
 """Events; some ten seconds' worth of them."""
+TIMEOUT = 864_000.0
+"""Virtual seconds; ten days."""
 
 
 class Network(Running):
@@ -56,6 +60,7 @@ class Network(Running):
         link: What is between hosts unless it is said otherwise: fields of `LinkConfig`; 1 ms of latency by default.
         trace: Where to write down what happens; `Trace(limit=0)` for nowhere.
         patience: How many events `run` and `settle` let happen before they call it a `Livelock`.
+        timeout: Virtual seconds after which `run` gives up, unless it is told otherwise; ten days by default.
 
     Raises:
         TypeError: A setting is of the wrong kind, or `link` has a field that links do not have.
@@ -69,9 +74,12 @@ class Network(Running):
         link: LinkConfig | dict[str, Any] | None = None,
         trace: Trace | None = None,
         patience: int = PATIENCE,
+        timeout: float = TIMEOUT,
     ) -> None:
-        if isinstance(seed, bool) or not isinstance(seed, int):
-            raise TypeError(f"seed must be a whole number, not {seed!r}")
+        if type(seed) is not int or seed < 0:
+            raise TypeError(f"seed must be a whole number, at least 0, not {seed!r}")
+        if not isinstance(trace, Trace | None):
+            raise TypeError(f"trace must be a Trace, not {trace!r}")
         self.seed = seed
         self.tape = Tape(seed)
         self.random = self.tape.another("random")
@@ -85,7 +93,7 @@ class Network(Running):
         self._boots: dict[str, Boot] = {}
         self._begun: dict[int, tuple[Fault, Any]] = {}
         self._faults = 0
-        super().__init__(patience)
+        super().__init__(patience, timeout)
         self.links = Links(self.clock, self.tape, self.trace.record, _config(link))
         self.bystander = self._bystander()
         self.current = self.bystander
@@ -112,17 +120,28 @@ class Network(Running):
                 fd00::/8.
             files: Where the paths of its UNIX sockets are: `"memory"`, or `"real"` for nodes in the file system.
             config: The limits of its kernel.
-            boot: Called with the host now, and whenever it starts again after a crash: opens its ports.
+            boot: Called with the host now, and whenever it starts again after a crash: opens its ports. It may be an
+                `async def`.
 
         Returns:
             The host, which is a reactor.
 
         Raises:
             SimulationError: The name or an address is taken.
+            TypeError: `config` or `boot` is of the wrong kind.
             ValueError: The name is none that resolves, an address is not one of a host, or `files` is neither.
         """
-        if not NAME.fullmatch(name) or isIPAddress(name):
+        if (
+            not NAME.fullmatch(name)
+            or isIPAddress(name)
+            or len(name) > LONGEST
+            or name.lower() == "localhost"
+        ):
             raise ValueError(f"{name!r} is no name for a host: letters, digits, dots and hyphens make one")
+        if not isinstance(config, KernelConfig | None):
+            raise TypeError(f"config must be a KernelConfig, not {config!r}")
+        if boot is not None and not callable(boot):
+            raise TypeError(f"boot must be callable, with the host, not {boot!r}")
         own = self._addresses(addresses)
         taken = [other for other in self.hosts if other.lower() == name.lower()]
         taken += [address for address in own if address in self._by_address]
@@ -197,7 +216,9 @@ class Network(Running):
     def _boot(self, host: Host) -> None:
         if host.name in self._boots:
             with self.on(host):
-                self._boots[host.name](host)
+                booted = self._boots[host.name](host)
+                if isinstance(booted, Coroutine):
+                    self.start(booted)
 
     # Links
 
@@ -322,10 +343,13 @@ class Network(Running):
             lasting: For how many seconds; for ever, or until `heal`, by default.
 
         Raises:
+            SimulationError: The fault is of a host that is not there.
             TypeError: `fault` is none.
             ValueError: Neither or both of `at` and `offset` are given, or one of them or `lasting` cannot be.
         """
         _check(fault)
+        for name in getattr(fault, "hosts", ()):
+            self.host_named(name)
         self._check_when(at, offset, between, lasting)
 
         def begin(_: None = None) -> None:

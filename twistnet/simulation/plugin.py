@@ -149,7 +149,7 @@ def network(request: pytest.FixtureRequest, network_seed: int) -> Iterator[Netwo
 
     The global reactor stands for its hosts while the test runs. The test may be an `async def`, which the network runs;
     under hypothesis every example has a new network. `@pytest.mark.network(link=..., seed=..., trace=...,
-    patience=...)` on the test, its class or its module sets what `Network` takes. A test that has passed fails
+    patience=..., timeout=...)` on the test, its class or its module sets what `Network` takes. A test that has passed fails
     nevertheless if anything has gone wrong unnoticed: an error was logged, or a Deferred has failed with nobody
     listening.
     """

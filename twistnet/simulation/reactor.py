@@ -7,6 +7,7 @@ system for the time, for a socket or for what is ready, they ask the simulation.
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Any
@@ -39,7 +40,8 @@ from .cooperators import cooperator
 from .kernel import Kernel
 from .kernel.files import ERR, HUP, IN, OUT, Watch
 from .kernel.paths import FilePaths
-from .threads import InlineThreadPool
+from .signals import Restored
+from .threads import InlineThreadPool, awaited
 from .timers import CALLED, LOST, Timer, name_of
 
 if TYPE_CHECKING:
@@ -334,8 +336,8 @@ class Host(_PollLikeMixin, PosixReactorBase):
         self.has_run = True
 
     def _signalsFactory(self) -> Any:
-        """SIGINT, SIGTERM and SIGBREAK as ever; there are no child processes."""
-        return ReactorBase._signalsFactory(self)
+        """SIGINT, SIGTERM and SIGBREAK as ever, while it runs; there are no child processes."""
+        return Restored(ReactorBase._signalsFactory(self))
 
     def mainLoop(self) -> None:
         """Run the whole network until this host's reactor is stopped.
@@ -343,7 +345,17 @@ class Host(_PollLikeMixin, PosixReactorBase):
         Raises:
             Deadlock: Nothing is left that could stop it.
         """
-        self.network.run_host(self._itself)
+        try:
+            self.network.run_host(self._itself)
+        finally:
+            self._signals.uninstall()
+
+    def callFromThread(self, f: Callable[..., Any], *args: object, **kwargs: object) -> None:
+        """See `IReactorFromThreads.callFromThread`."""
+        super().callFromThread(f, *args, **kwargs)
+        answers = awaited(sys._getframe(1))
+        if answers is not None:
+            self.network.go_on(lambda: not answers.empty(), "blockingCallFromThread")
 
     def doIteration(self, delay: float | None) -> None:
         """See `ReactorBase.doIteration`."""

@@ -62,10 +62,17 @@ def _sockets(host: Host) -> Iterator[str]:
         protocol = getattr(selectable, "protocol", None) or getattr(selectable, "factory", None) or selectable
         wants = [word for word, those in (("read", readers), ("write", writers)) if selectable in those]
         watch = host._watches[selectable]
-        yield f"{host.name}: {type(protocol).__name__} waits to {' and to '.join(wants)} on {_shown(watch.file)}"
+        yield f"{host.name}: {_kind(protocol)} waits to {' and to '.join(wants)} on {_shown(watch.file)}"
     for opened in host.kernel.open_sockets:
         if not opened._file.watches and isinstance(opened._file, TcpFile) and opened._file.remote:
             yield f"{host.name}: nobody reads from or writes to {_shown(opened._file)}"
+
+
+def _kind(protocol: Any) -> str:
+    """What somebody has written, within what Twisted has put around it."""
+    for wrapped in ("_wrappedProtocol", "wrappedProtocol", "_wrappedFactory", "wrappedFactory"):
+        protocol = getattr(protocol, wrapped, None) or protocol
+    return type(protocol).__name__
 
 
 def _shown(file: Any) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from math import inf
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
@@ -47,6 +47,7 @@ class Running:
         ready: Watches whose socket may have become ready, in that order.
         attention: Hosts that have calls from threads, or are to shut down.
         current: The host that the global reactor stands for.
+        timeout: Virtual seconds after which `run` gives up.
     """
 
     hosts: dict[str, Host]
@@ -54,9 +55,12 @@ class Running:
     trace: Trace
     bystander: Host
 
-    def __init__(self, patience: int) -> None:
+    def __init__(self, patience: int, timeout: float) -> None:
         if patience < 1:
             raise ValueError(f"patience must be a whole number, at least 1: {patience!r}")
+        if not timeout > 0:
+            raise ValueError(f"timeout must be seconds, above 0: {timeout!r}")
+        self.timeout = timeout
         self.clock = Clock()
         self.ready: dict[Watch, None] = {}
         self.attention: dict[Host, None] = {}
@@ -285,47 +289,53 @@ class Running:
         Returns:
             A Deferred with its result. If it fails and nobody looks, the run fails.
         """
+        started = self._begin(awaitable, on)
+        self._tasks[started] = awaitable
+        return started.addBoth(self._finished, started)
+
+    def _begin(self, awaitable: Awaitable[T], on: Host | str | None) -> Deferred[T]:
         with self.in_force():
             self._start_hosts()
-            with self.on(on if on is not None else self.current):
-                started = _as_deferred(awaitable)
-        if not started.called:
-            self._tasks[started] = awaitable
-            started.addBoth(self._finished, started)
-        return started
+            with self.on(on) if on is not None else nullcontext():
+                return _as_deferred(awaitable)
 
     def _finished(self, result: Any, task: Deferred[Any]) -> Any:
         self._tasks.pop(task, None)
         return result
 
-    def run(self, awaitable: Awaitable[T], *, timeout: float = 86_400.0, on: Host | str | None = None) -> T:
+    def run(
+        self, awaitable: Awaitable[T], *, timeout: float | None = None, on: Host | str | None = None
+    ) -> T:
         """Let things happen until something is done.
 
         Args:
             awaitable: A coroutine or a Deferred.
-            timeout: Virtual seconds after which it is given up.
+            timeout: Virtual seconds after which it is given up; the network's by default.
             on: The host that the global reactor stands for while it begins; the one that it stands for now by default.
 
         Returns:
             Its result.
 
         Raises:
+            ValueError: `timeout` is not above 0.
             Deadlock: Nothing is left to happen, and it is not done; says who waits for what.
             Livelock: Things go on happening, and it is not done; says who goes round in circles.
             ErrorsLogged: It is done, and something has gone wrong unnoticed.
             Exception: Whatever it failed with.
         """
         __tracebackhide__ = True
+        timeout = self.timeout if timeout is None else timeout
+        if not timeout > 0:
+            raise ValueError(f"timeout must be seconds, above 0: {timeout!r}")
         outcome: list[Any] = []
-        task = self.start(awaitable, on=on)
-        task.addBoth(outcome.append)
+        self._begin(awaitable, on).addBoth(outcome.append)
         name = reports.called(awaitable)
         begun = self.clock.now
         if not self._go(lambda: bool(outcome), begun + timeout, f"{name} is not done", self._patience):
             if self._nothing_is_left():
                 raise self._stuck(f"{name} is not done", awaitable)
             self.clock.now = max(self.clock.now, begun + timeout)
-            self._spinning(f"{name} is not done after {timeout:g} s", awaitable)
+            self._spinning(f"{name} is not done after {timeout:g} s (`timeout` can be longer)", awaitable)
         if isinstance(outcome[0], Failure):
             outcome[0].raiseException()
         self.check_errors()
@@ -359,8 +369,9 @@ class Running:
             ErrorsLogged: Something has gone wrong unnoticed.
         """
         __tracebackhide__ = True
-        self._go(self._is_settled, float("inf"), "the network does not settle", self._patience)
-        if self._tasks and self._nothing_is_left():
+        somebody_runs = self._is_turning
+        self._go(self._is_settled, inf, "the network does not settle", self._patience)
+        if self._tasks and not somebody_runs and self._nothing_is_left():
             task = next(iter(self._tasks.values()))
             raise self._stuck(f"{reports.called(task)} is not done", task)
         self.check_errors()
@@ -387,6 +398,16 @@ class Running:
 
         if not self._go(stopped, inf, f"the reactor of {host.name} is not stopped", self._patience):
             raise self._stuck(f"the reactor of {host.name} is not stopped", None)
+
+    def go_on(self, until: Callable[[], bool], waiting_for: str) -> None:
+        """Let things happen until something is so, which one who blocks waits for.
+
+        Raises:
+            Deadlock: Nothing is left to happen, and it is not so.
+        """
+        __tracebackhide__ = True
+        if not self._go(until, inf, f"{waiting_for} is not done", self._patience):
+            raise self._stuck(f"{waiting_for} is not done", None)
 
     def iterate(self, delay: float | None) -> None:
         """One turn, after waiting for something to happen for so many virtual seconds at most."""

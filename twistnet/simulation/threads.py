@@ -7,23 +7,34 @@ runs beside anything else.
 from __future__ import annotations
 
 from collections.abc import Callable
+from queue import Queue
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from twisted.internet.threads import blockingCallFromThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
     from .reactor import Host
 
-__all__ = ["InlineThreadPool"]
+__all__ = ["InlineThreadPool", "awaited"]
 
 log = Logger()
+
+
+def awaited(caller: FrameType) -> Queue[object] | None:
+    """Where `blockingCallFromThread` is about to wait for its answer, if it is the caller."""
+    waits = caller.f_code is blockingCallFromThread.__code__
+    queue: Queue[object] | None = caller.f_locals["queue"] if waits else None
+    return queue
 
 
 class InlineThreadPool:
     """A `twisted.python.threadpool.ThreadPool` without threads.
 
-    A function that waits for another thread, as `blockingCallFromThread` does, waits for ever: there is none.
+    While a function waits in `blockingCallFromThread`, the network goes on. One that waits for another thread in any
+    other way waits for ever: there is none.
     """
 
     def __init__(self, host: Host) -> None:

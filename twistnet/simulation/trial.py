@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from contextlib import suppress as letting_pass  # `suppress` in a module of cases is a setting of trial's
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from twisted.python.components import proxyForInterface
@@ -19,7 +20,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from ..errors import ConfigurationError, ErrorsLogged
 from ..units import parse_whole
-from .network import PATIENCE, Network
+from .network import PATIENCE, TIMEOUT, Network
 
 if TYPE_CHECKING:
     from .link import LinkConfig
@@ -43,12 +44,14 @@ class NetworkTestCase(SynchronousTestCase):
         link: What is between its hosts, as `Network` takes it.
         seed: What its choices follow from, unless `chosen_seed` or else TWISTNET_SEED in the environment is another.
         patience: How many events it lets happen in vain.
+        timeout: Virtual seconds after which a test is given up.
         chosen_seed: What pytest's `--network-seed` says.
     """
 
     link: ClassVar[LinkConfig | dict[str, Any] | None] = None
     seed: ClassVar[int] = 0
     patience: ClassVar[int] = PATIENCE
+    timeout: ClassVar[float] = TIMEOUT
     chosen_seed: int | None = None
     network: Network
 
@@ -60,7 +63,7 @@ class NetworkTestCase(SynchronousTestCase):
         """
         super().setUp()
         seed = _seed(self.seed) if self.chosen_seed is None else self.chosen_seed
-        network = _Network(self, seed, link=self.link, patience=self.patience)
+        network = _Network(self, seed, link=self.link, patience=self.patience, timeout=self.timeout)
         self.network = network.__enter__()
         self.addCleanup(network.__exit__, None, None, None)
         setattr(self, self._testMethodName, self._run_by_network(getattr(self, self._testMethodName)))
@@ -95,7 +98,7 @@ class _Network(Network):
 
     def check_errors(self, *, thoroughly: bool = False) -> None:
         """See that everything is logged that has gone wrong."""
-        with suppress(ErrorsLogged):
+        with letting_pass(ErrorsLogged):
             super().check_errors(thoroughly=thoroughly)
 
     @contextmanager

@@ -49,7 +49,10 @@ def test_the_command_line_has_the_last_word_about_the_seed(project: Project) -> 
     ("settings", "problem"),
     [
         ("lnk={}", "there is no setting 'lnk': did you mean link?"),
-        ("{'loss': 0.1}", "takes settings by their names (link, patience, seed, trace), not {'loss': 0.1}"),
+        (
+            "{'loss': 0.1}",
+            "takes settings by their names (link, patience, seed, timeout, trace), not {'loss': 0.1}",
+        ),
         ("link={'lattency': 1}", "link: there is no field 'lattency': did you mean latency?"),
         ("link={'loss': 2}", "link: *loss* must be *2*"),
         (

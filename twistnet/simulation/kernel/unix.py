@@ -132,13 +132,15 @@ class UnixStreamFile(StreamFile):
 
     def _put(self, data: bytes, peer: UnixStreamFile) -> None:
         loopback, start = self.kernel.loopback, 0
-        while start < len(data):
-            size = len(data) - start
+        while start < len(data) and self.peer is peer:
+            size, offset = len(data) - start, peer.incoming.taken + peer.incoming.size
             if not loopback.whole:
-                size = loopback.cut(self, peer.incoming.taken + peer.incoming.size, size)
+                size = loopback.cut(self, offset, size)
             self._note(data[start : start + size], PSH)
             peer.incoming.put(data[start : start + size])
             start += size
+            if not loopback.whole:
+                loopback.passed(self, offset + size)
         peer.wake()
 
     def _note(self, payload: bytes, flags: int) -> None:
