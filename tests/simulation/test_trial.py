@@ -222,3 +222,39 @@ def test_pytest_s_option_sets_the_seed_and_its_command_repeats_a_failure(
     assert command.endswith("::Case::test_fails_with_a_seed --network-seed 3")
     monkeypatch.setenv("TWISTNET_SEED", "4")
     pytester.runpytest_inprocess(*shlex.split(command)).assert_outcomes(failed=1)
+
+
+def test_the_network_is_there_whether_or_not_set_up_is_ones_own_and_runs_what_it_returns() -> None:
+    seen: list[float] = []
+
+    class Own(NetworkTestCase):
+        async def setUp(self) -> None:  # type: ignore[override]
+            await deferLater(self.network.host("a"), 3)
+            self.addCleanup(lambda: deferLater(self.network.hosts["a"], 4, self.note))
+
+        async def tearDown(self) -> None:  # type: ignore[override]
+            await deferLater(self.network.hosts["a"], 2)
+            self.note()
+
+        def note(self) -> None:
+            seen.append(self.network.clock.now)
+
+        def test_it(self) -> None:
+            self.note()
+
+    result = TestResult()
+    Own("test_it").run(result)
+    assert result.wasSuccessful()
+    assert seen == [3, 7, 9]  # trial cleans up before it tears down
+
+
+def test_what_is_not_done_in_time_is_given_up() -> None:
+    class Slow(NetworkTestCase):
+        timeout = 3
+
+        async def test_it(self) -> None:
+            await deferLater(self.network.host("a"), 10)
+
+    result = TestResult()
+    Slow("test_it").run(result)
+    assert "is not done after 3 s" in str(result.errors)

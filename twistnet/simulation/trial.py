@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextlib import suppress as letting_pass  # `suppress` in a module of cases is a setting of trial's
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -34,13 +34,14 @@ class NetworkTestCase(SynchronousTestCase):
     """A case whose `network` is new for each test, and lends the global reactor to its hosts meanwhile.
 
     It runs under trial and under pytest; with a base of one's own it is `class Mine(NetworkTestCase, MyBase)`. A test
-    may be an `async def` or return a Deferred: the network runs it. A test that fails shows the seed, the command that
+    may be an `async def` or return a Deferred, and so may `setUp`, `tearDown` and what `addCleanup` is given: the network
+    runs it. A test that fails shows the seed, the command that
     repeats it and the end of the trace. Errors that were logged fail a test as they do in any trial case, after it,
     unless `flushLoggedErrors` has removed them or they came within `network.expected_errors`; `network.run` does not
     raise them.
 
     Attributes:
-        network: The network, made by `setUp`.
+        network: The network, which is there before `setUp`.
         link: What is between its hosts, as `Network` takes it.
         seed: What its choices follow from, unless `chosen_seed` or else TWISTNET_SEED in the environment is another.
         patience: How many events it lets happen in vain.
@@ -55,36 +56,65 @@ class NetworkTestCase(SynchronousTestCase):
     chosen_seed: int | None = None
     network: Network
 
-    def setUp(self) -> None:
-        """Make the network.
+    def run(self, result: Any = None) -> Any:
+        """Run the test; a reporter of trial's is shown more of what fails."""
+        own = vars(self).copy()
+        replaced = {
+            "setUp": self._opening(self.setUp),
+            "tearDown": self._closing(self.tearDown),
+            self._testMethodName: self._by_network(getattr(self, self._testMethodName)),
+        }
+        vars(self).update(replaced)
+        try:
+            return super().run(_Reporter(result) if IReporter.providedBy(result) else result)
+        finally:
+            for name in replaced:
+                del vars(self)[name]
+                vars(self).update({name: own[name]} if name in own else {})
 
-        Raises:
-            ConfigurationError: What TWISTNET_SEED has is no seed.
-        """
-        super().setUp()
-        seed = _seed(self.seed) if self.chosen_seed is None else self.chosen_seed
-        network = _Network(self, seed, link=self.link, patience=self.patience, timeout=self.timeout)
-        self.network = network.__enter__()
-        self.addCleanup(network.__exit__, None, None, None)
-        setattr(self, self._testMethodName, self._run_by_network(getattr(self, self._testMethodName)))
+    def addCleanup(self, f: Callable[..., object], *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        """See `unittest.TestCase.addCleanup`; what `f` returns may be waited for."""
+        super().addCleanup(self._by_network(f), *args, **kwargs)
 
-    def _run_by_network(self, test: Callable[[], object]) -> Callable[[], None]:
-        @functools.wraps(test)
-        def run() -> None:
-            returned = test()
+    def _by_network(self, call: Callable[..., object]) -> Callable[..., None]:
+        """The same call, of which the network runs what is to be waited for."""
+
+        @functools.wraps(call)
+        def run(*args: Any, **kwargs: Any) -> None:
+            returned = call(*args, **kwargs)
             if isinstance(returned, Awaitable):
                 self.network.run(returned)
 
         return run
 
-    def run(self, result: Any = None) -> Any:
-        """Run the test; a reporter of trial's is shown more of what fails."""
-        return super().run(_Reporter(result) if IReporter.providedBy(result) else result)
+    def _opening(self, set_up: Callable[[], object]) -> Callable[[], None]:
+        """`setUp`, with a network from now on, unless it fails: then nothing else is called."""
+
+        def run() -> None:
+            seed = _seed(self.seed) if self.chosen_seed is None else self.chosen_seed
+            network = _Network(self, seed, link=self.link, patience=self.patience, timeout=self.timeout)
+            with ExitStack() as closing:
+                self.network = closing.enter_context(network)
+                self._by_network(set_up)()
+                self._closes = closing.pop_all()
+
+        return run
+
+    def _closing(self, tear_down: Callable[[], object]) -> Callable[[], None]:
+        """`tearDown`, which is called after the cleanups, and the end of the network."""
+
+        def run() -> None:
+            with self._closes:
+                self._by_network(tear_down)()
+
+        return run
 
 
 def _seed(default: int) -> int:
+    if "TWISTNET_SEED" not in os.environ:
+        return default
     try:
-        return parse_whole(os.environ.get("TWISTNET_SEED", default))
+        return parse_whole(os.environ["TWISTNET_SEED"])
     except ValueError as error:
         raise ConfigurationError(str(error), ("TWISTNET_SEED",)) from None
 
