@@ -2,7 +2,7 @@
 
     clock       virtual time: one heap of what is on its way, one of what waits for its time
     kernel/     sockets as the kernel shows them: buffers, errno, FIN, RST, backlog, ports. No Twisted import
-    link        one direction of one path; slicing: how streams are cut
+    link        one direction of one path; conditions: what it does to packets; slicing: how streams are cut
     network     hosts, links, names, faults; running: run, advance, settle
     reactor     a host is a reactor; transports: Twisted's own, over simulated sockets
     trace       what happened: a sequence diagram, a capture for Wireshark
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ..errors import Deadlock, ErrorsLogged, Livelock, SimulationError, WrongReactor
+    from .conditions import Exponential, GilbertElliott, Independent, LinkConfig, Normal, Uniform
     from .factory import reactor_factory
     from .faults import (
         BlackHole,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         Skew,
     )
     from .kernel import KernelConfig
-    from .link import Exponential, GilbertElliott, Independent, LinkConfig, Normal, Uniform
     from .links import Link
     from .network import Network
     from .planned import Plan, Planned
@@ -62,7 +62,7 @@ _HOMES = {
         "Skew",
     ),
     ".kernel": ("KernelConfig",),
-    ".link": ("Exponential", "GilbertElliott", "Independent", "LinkConfig", "Normal", "Uniform"),
+    ".conditions": ("Exponential", "GilbertElliott", "Independent", "LinkConfig", "Normal", "Uniform"),
     ".links": ("Link",),
     ".network": ("Network",),
     ".planned": ("Plan", "Planned"),

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from attrs import field, frozen, validators
 
+from .conditions import LinkConfig, changed
 from .limits import flag, number, whole
-from .link import Direction, LinkConfig, changed
+from .link import Direction
 from .names import key
 from .packets import Transport
 

@@ -11,7 +11,8 @@ from typing import Any
 from attrs import frozen
 
 from .clock import Clock
-from .link import Direction, LinkConfig, changed
+from .conditions import LinkConfig, changed
+from .link import Direction
 from .packets import Packet
 from .tape import Tape
 

@@ -12,7 +12,7 @@ import pytest
 from attrs import evolve, fields_dict
 
 from ..units import did_you_mean, parse_whole
-from .link import LinkConfig
+from .conditions import LinkConfig
 from .trace import Trace
 
 __all__ = ["check", "settings_of"]

@@ -15,10 +15,11 @@ from typing import Any, Self
 from twisted.internet.abstract import isIPAddress
 
 from ..errors import SimulationError
+from .conditions import LinkConfig, changed
 from .faults import Fault
 from .kernel import FilePaths, Kernel, KernelConfig, MemoryPaths
 from .kernel.addresses import is_broadcast
-from .link import Direction, LinkConfig, Mark, changed
+from .link import Direction, Mark
 from .links import Link, Links
 from .names import Names
 from .packets import Fate, Transport

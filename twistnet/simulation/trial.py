@@ -23,7 +23,7 @@ from ..units import parse_whole
 from .network import PATIENCE, TIMEOUT, Network
 
 if TYPE_CHECKING:
-    from .link import LinkConfig
+    from .conditions import LinkConfig
 
 __all__ = ["NetworkTestCase"]
 

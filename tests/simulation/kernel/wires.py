@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from twistnet.simulation.clock import Clock
+from twistnet.simulation.conditions import LinkConfig
 from twistnet.simulation.kernel import Kernel, KernelConfig
-from twistnet.simulation.link import Direction, LinkConfig
+from twistnet.simulation.link import Direction
 from twistnet.simulation.links import Links
 from twistnet.simulation.packets import Fate, Packet, Transport
 from twistnet.simulation.tape import Tape
