@@ -91,14 +91,25 @@ class NetworkTestCase(SynchronousTestCase):
         """`setUp`, with a network from now on, unless it fails: then nothing else is called."""
 
         def run() -> None:
-            seed = _seed(self.seed) if self.chosen_seed is None else self.chosen_seed
-            network = _Network(self, seed, link=self.link, patience=self.patience, timeout=self.timeout)
-            with ExitStack() as closing:
-                self.network = closing.enter_context(network)
-                self._by_network(set_up)()
-                self._closes = closing.pop_all()
+            with ExitStack() as failing:
+                failing.callback(self._stop_observing)
+                self._open(set_up)
+                failing.pop_all()
 
         return run
+
+    def _open(self, set_up: Callable[[], object]) -> None:
+        seed = _seed(self.seed) if self.chosen_seed is None else self.chosen_seed
+        network = _Network(self, seed, link=self.link, patience=self.patience, timeout=self.timeout)
+        with ExitStack() as closing:
+            self.network = closing.enter_context(network)
+            self._by_network(set_up)()
+            self._closes = closing.pop_all()
+
+    def _stop_observing(self) -> None:
+        """After a `setUp` that has failed trial goes on listening to the log, and blames others for what it hears."""
+        self._observer.flushErrors()
+        self._removeObserver()
 
     def _closing(self, tear_down: Callable[[], object]) -> Callable[[], None]:
         """`tearDown`, which is called after the cleanups, and the end of the network."""
