@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from typing import Any
 
 import pytest
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.protocol import Factory, Protocol
 
 from twistnet.errors import ErrorsLogged
-from twistnet.simulation import Network
+from twistnet.simulation import Host, Network
 
 
 def forget_a_failure() -> None:
@@ -51,3 +54,20 @@ def test_what_somebody_has_frozen_stays_so() -> None:
         assert abs(gc.get_freeze_count() - frozen) < 1000  # a few are freed meanwhile
     finally:
         gc.unfreeze()
+
+
+def test_nothing_keeps_a_network_that_is_closed() -> None:
+    """Twisted's factories are logged, and what was logged before anybody begins to log is kept for then."""
+
+    async def talk(server: Host, client: Host) -> None:
+        server.listenTCP(7, Factory.forProtocol(Protocol))
+        await connectProtocol(HostnameEndpoint(client, "server", 7), Protocol())
+
+    def closed() -> weakref.ref[Network]:
+        with Network() as network:
+            network.run(talk(network.host("server"), network.host("client")))
+        return weakref.ref(network)
+
+    networks = [closed() for _ in range(3)]
+    gc.collect()
+    assert [network() for network in networks] == [None, None, None]

@@ -11,8 +11,9 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from twisted.logger import ILogObserver, LogEvent, globalLogPublisher
+from twisted.logger import ILogObserver, LogEvent, globalLogBeginner, globalLogPublisher
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -23,10 +24,15 @@ __all__ = ["Logged", "only_new_garbage"]
 
 @implementer(ILogObserver)
 class Logged:
-    """Listens to the log for failures."""
+    """Listens to the log for failures.
+
+    Until somebody begins to log, Twisted keeps events to be logged then, and with them all that they speak of. A
+    network's are not kept: they would keep the network.
+    """
 
     def __init__(self) -> None:
         self._failures: list[Failure] = []
+        self._keeps: tuple[Any, Any] | None = None
         self._expecting: list[tuple[tuple[type[BaseException], ...], list[Failure]]] = []
 
     def __call__(self, event: LogEvent) -> None:
@@ -42,10 +48,19 @@ class Logged:
     def listen(self) -> None:
         """Begin to listen."""
         globalLogPublisher.addObserver(self)
+        early = getattr(globalLogBeginner, "_temporaryObserver", None)
+        buffer = globalLogBeginner._initialBuffer
+        if early is not None and buffer in early._observers:
+            early.removeObserver(buffer)
+            self._keeps = early, buffer
 
     def ignore(self) -> None:
         """Stop listening."""
         globalLogPublisher.removeObserver(self)
+        if self._keeps is not None:
+            early, buffer = self._keeps
+            early.addObserver(buffer)
+            self._keeps = None
 
     @contextmanager
     def expecting(self, types: tuple[type[BaseException], ...]) -> Iterator[list[Failure]]:
