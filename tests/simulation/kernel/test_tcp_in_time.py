@@ -272,3 +272,24 @@ def test_reading_a_little_at_a_time_is_reading_all() -> None:
             break
         machines.run(0.05)
     assert bytes(got) == data
+
+
+def test_a_crowd_of_callers_is_let_in_as_fast_as_the_program_accepts() -> None:
+    machines = Machines(latency=0.001)
+    one, other = machines.machine("one", "10.0.0.1"), machines.machine("other", "10.0.0.2")
+    listening = other.socket()
+    listening.bind(("10.0.0.2", 80))
+    listening.listen(3)
+    clients = [one.socket() for _ in range(50)]
+    for client in clients:
+        client.connect_ex(("10.0.0.2", 80))
+    accepted: list[Any] = []
+
+    def accept_all() -> bool:
+        with suppress(BlockingIOError):
+            while True:
+                accepted.append(listening.accept())
+        return len(accepted) == len(clients)
+
+    assert machines.run(0.1, accept_all)
+    assert all(client.file.poll() & OUT and not client.file.poll() & ERR for client in clients)

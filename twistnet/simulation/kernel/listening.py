@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 __all__ = ["TcpListener"]
 
+CROWD = 0.1
+"""Seconds: those who call at one instant would come one after the other on a real network, while the program accepts."""
+MANY = 4096
+"""Of them, how many are remembered at most (tcp_max_syn_backlog)."""
+
 
 class TcpListener(StreamFile):
     """A listening TCP socket.
@@ -45,6 +50,7 @@ class TcpListener(StreamFile):
         self.backlog = max(0, backlog)
         self.queue: deque[TcpFile] = deque()
         self._half_open: dict[TcpFile, None] = {}
+        self._turned_away: deque[tuple[Packet, TcpFile]] = deque(maxlen=MANY)
 
     def poll(self) -> int:
         """See `File.poll`."""
@@ -58,10 +64,26 @@ class TcpListener(StreamFile):
 
     def asked(self, packet: Packet, sender: TcpFile) -> None:
         """A SYN has arrived."""
-        if len(self.queue) + len(self._half_open) > self.backlog:
+        if self._is_full:
             packet.fate = Fate.OVERFLOWED
             sender._lost(packet)
+            self._turned_away.append((packet, sender))
             return
+        self._welcome(packet, sender)
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.queue) + len(self._half_open) > self.backlog
+
+    def _invite(self) -> None:
+        """There is room: let those in who came too soon by no more than a crowd takes, and have not asked again."""
+        now = self.kernel.clock.now
+        while self._turned_away and not self._is_full:
+            packet, sender = self._turned_away.popleft()
+            if now - packet.sent < CROWD and sender.state is State.SYN_SENT:
+                self._welcome(packet, sender)
+
+    def _welcome(self, packet: Packet, sender: TcpFile) -> None:
         packet.arrived, packet.fate = self.kernel.clock.now, Fate.ARRIVED
         end = TcpFile(self.kernel, self.family)
         self._half_open[end] = None
@@ -85,7 +107,10 @@ class TcpListener(StreamFile):
         """
         if not self.queue:
             raise failure(errno.EAGAIN)
-        return self.queue.popleft()
+        accepted = self.queue.popleft()
+        if self._turned_away:
+            self._invite()
+        return accepted
 
     def recv(self, most: int, flags: int = 0) -> bytes:
         """See recv(2): there is nothing to receive."""
