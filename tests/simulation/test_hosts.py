@@ -100,3 +100,26 @@ def test_what_a_host_boots_may_be_a_coroutine() -> None:
     net.restart(host)
     net.advance(2)
     assert booted == [1, 3]
+
+
+def test_of_a_host_that_could_not_boot_nothing_is_left() -> None:
+    net, called, kept = Network(), list[str](), list[Host]()
+
+    def boot(host: Host) -> None:
+        kept.append(host)
+        host.listenTCP(7, Factory.forProtocol(Protocol))
+        host.callLater(1, called.append, "timer")
+        host.callFromThread(called.append, "thread")
+        if len(kept) == 1:
+            raise OSError("the disk is full")
+
+    with net:
+        with pytest.raises(OSError, match="the disk is full"):
+            net.host("b", addresses=["10.1.2.3"], boot=boot)
+        assert (list(net.hosts), net.names.lookup("b"), net.current) == ([], (), net.bystander)
+        with pytest.raises(SimulationError, match="has crashed"):
+            kept[0].listenTCP(8, Factory.forProtocol(Protocol))
+        again = net.host("b", addresses=["10.1.2.3"], boot=boot)
+        net.advance(2)
+    assert called == ["thread", "timer"]
+    assert net.names.lookup("b") == again.addresses == ("10.1.2.3",)

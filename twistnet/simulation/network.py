@@ -131,6 +131,7 @@ class Network(Running):
             SimulationError: The name or an address is taken.
             TypeError: `config` or `boot` is of the wrong kind.
             ValueError: The name is none that resolves, an address is not one of a host, or `files` is neither.
+            Exception: What `boot` raised; there is no such host then.
         """
         if (
             not NAME.fullmatch(name)
@@ -153,11 +154,26 @@ class Network(Running):
         host = self.hosts[name] = self._make(name, own, config, FilePaths() if files == "real" else None)
         self._by_address.update(dict.fromkeys(own, host))
         self.names.add(name, *own)
-        self.host_added()
+        self.hosts_changed()
         if boot is not None:
             self._boots[name] = boot
-            self._boot(host)
+            try:
+                self._boot(host)
+            except BaseException:
+                self._remove(host)
+                raise
         return host
+
+    def _remove(self, host: Host) -> None:
+        """A host that could not boot never was: what it has opened and begun is gone, and its name is free."""
+        del self.hosts[host.name], self._boots[host.name]
+        for address in host.addresses:
+            del self._by_address[address]
+        self.names.remove(host.name)
+        self.attention.pop(host, None)
+        host.kernel.halt()
+        host.lose_everything()
+        self.hosts_changed()
 
     def _make(
         self, name: str, addresses: tuple[str, ...], config: KernelConfig | None, paths: FilePaths | None

@@ -101,8 +101,8 @@ class Running:
         hosts = self._named[-1:] or list(self.hosts.values())
         self.enter(hosts[0] if len(hosts) == 1 and hosts[0].kernel.is_up else self.bystander)
 
-    def host_added(self) -> None:
-        """There is one more host to choose from, once nobody's turn it is."""
+    def hosts_changed(self) -> None:
+        """There is one host more or less to choose from, once nobody's turn it is."""
         if not self._is_turning:
             self.choose_current()
 
