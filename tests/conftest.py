@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from twisted.logger import globalLogPublisher
 
 from tests.logged import Lines
 
-settings.register_profile("twistnet", deadline=None, max_examples=100)
+settings.register_profile(
+    "twistnet", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("twistnet")
 
 

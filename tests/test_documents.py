@@ -72,7 +72,7 @@ def test_every_option_that_the_readme_names_exists(pytestconfig: pytest.Config) 
 
 def test_the_two_commands_are_there() -> None:
     assert "python3 -m venv .venv && .venv/bin/pip install . && .venv/bin/twistd -n twistnet\n" in README
-    assert "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest\n" in README
+    assert "python3 -m venv .venv && .venv/bin/pip install '.[test]' && .venv/bin/pytest -n auto\n" in README
 
 
 def test_the_service_of_the_documents_works(tmp_path: Path) -> None:
