@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf, nextafter
 from typing import TYPE_CHECKING, Any
@@ -314,16 +315,30 @@ class Host(_PollLikeMixin, PosixReactorBase):
         self.wakeUp()
 
     def attend(self) -> None:
-        """Make the calls from threads, and shut down if it is time."""
-        calls, self.threadCallQueue[:] = self.threadCallQueue[:], []
-        for function, args, kw in calls:
-            try:
-                function(*args, **kw)
-            except Exception:
-                log.failure("while calling from thread")
+        """Make the calls from threads, and shut down if it is time; what an interrupt keeps from it, it does next time."""
+        try:
+            self._make_calls()
+        except BaseException:
+            self.wakeUp()
+            raise
         if self._justStopped:
             self._justStopped = False
             self.fireSystemEvent("shutdown")
+
+    def _make_calls(self) -> None:
+        """Make those calls from threads that there are now; a crash ends them."""
+        queue = self.threadCallQueue
+        calls = deque(queue)
+        queue.clear()
+        try:
+            while calls and queue is self.threadCallQueue:
+                function, args, kw = calls.popleft()
+                try:
+                    function(*args, **kw)
+                except Exception:
+                    log.failure("while calling from thread")
+        finally:
+            queue[:0] = calls
 
     def start(self) -> None:
         """Fire the startup triggers, unless it has run already."""

@@ -190,11 +190,10 @@ class Running:
 
     def turn(self) -> None:
         """Let every host have one turn: calls from threads, what is due, then input and output."""
-        if self.attention:
-            waiting, self.attention = self.attention, {}
-            for host in waiting:
-                self.enter(host)
-                host.attend()
+        for host in [*self.attention]:
+            self.attention.pop(host, None)
+            self.enter(host)
+            host.attend()
         self.clock.fire_due()
         self.clock.fired += 1
         self._serve()
