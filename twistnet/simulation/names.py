@@ -7,6 +7,7 @@ takes and whether it comes at all can be set.
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,25 @@ class Names:
             return (str(ipaddress.ip_address(name)),)
         text = key(name)
         return () if self.failing[text] or self.failing["*"] else self._addresses.get(text, ())
+
+    def getaddrinfo(self, host: str, port: int, family: int = 0, kind: int = 0, *_: int) -> list[Any]:
+        """See getaddrinfo(3); it answers at once, or not at all.
+
+        Raises:
+            socket.gaierror: The name has no such address.
+        """
+        silent = self.silent[key(host)] or self.silent["*"]
+        kinds = (kind,) if kind else (socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        found = [
+            (of, each, 0, "", (address, port, 0, 0) if of == socket.AF_INET6 else (address, port))
+            for address in (() if silent else self.lookup(host))
+            for of in (socket.AF_INET6 if ":" in address else socket.AF_INET,)
+            if family in {0, of}
+            for each in kinds
+        ]
+        if not found:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return found
 
     def ask(self, host: Host, name: str, answer: Any) -> None:
         """Have an answer given in its time."""

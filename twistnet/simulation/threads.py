@@ -6,6 +6,7 @@ runs beside anything else.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 from queue import Queue
 from types import FrameType
@@ -33,7 +34,8 @@ def awaited(caller: FrameType) -> Queue[object] | None:
 class InlineThreadPool:
     """A `twisted.python.threadpool.ThreadPool` without threads.
 
-    While a function waits in `blockingCallFromThread`, the network goes on. One that waits for another thread in any
+    The one function that would ask the world outside, `socket.getaddrinfo`, asks the network's names instead. While a
+    function waits in `blockingCallFromThread`, the network goes on. One that waits for another thread in any
     other way waits for ever: there is none.
     """
 
@@ -64,6 +66,8 @@ class InlineThreadPool:
         self._host.callFromThread(self._run, onResult, func, args, kw)
 
     def _run(self, onResult: Any, func: Any, args: Any, kw: Any) -> None:
+        if func is socket.getaddrinfo:
+            func = self._host.network.names.getaddrinfo
         try:
             succeeded, result = True, func(*args, **kw)
         except Exception:
