@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from twistnet.simulation import Network
 from twistnet.simulation.packets import PSH, Endpoint, Fate, Packet, Transport
 from twistnet.simulation.trace import Kind, Note, Record, Trace
 
@@ -147,6 +148,21 @@ def test_a_function_is_noted_by_its_name(what: str | Callable[..., object], text
     trace = Trace()
     trace.note(1.0, "client", "timer", what)
     assert trace.records == [Note(time=1.0, host="client", kind=Kind.TIMER, text=text)]
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        (named_by_its_repr, "implementation for <function ring>"),
+        (functools.partial(functools.partial(Alarm())), "Alarm"),
+    ],
+)
+def test_a_timer_shows_the_name_that_it_is_noted_by(what: Callable[..., object], name: str) -> None:
+    net = Network()
+    timer = net.host("a").callLater(1, what)
+    assert repr(timer) == f"<Timer of a: {name} in 1 s, active>"
+    net.advance(1)
+    assert net.trace.records == [Note(time=1.0, host="a", kind=Kind.TIMER, text=name)]
 
 
 def test_a_note_keeps_no_object_alive() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 from attrs import frozen
 from twisted.internet import task
 
+from .naming import name_of
+
 __all__ = ["GlobalReactor"]
 
 KEPT = "_pendingTimedCalls", "_newTimedCalls"
@@ -84,8 +86,6 @@ class GlobalReactor:
 
     def pending(self) -> list[str]:
         """What waits on the real reactor meanwhile: the names of functions that were scheduled there."""
-        from .timers import name_of
-
         real = _real[0] if _real else _Real.now()
         calls = [call for kept in KEPT for call in real.state.get(kept, ())]
         return [name_of(call.func) for call in calls if hasattr(call, "func") and not call.cancelled]

@@ -41,9 +41,10 @@ from .cooperators import cooperator
 from .kernel import Kernel
 from .kernel.files import ERR, HUP, IN, OUT, Watch
 from .kernel.paths import FilePaths
+from .naming import name_of
 from .signals import Restored
 from .threads import InlineThreadPool, awaited
-from .timers import CALLED, LOST, Timer, name_of
+from .timers import CALLED, LOST, Timer
 
 if TYPE_CHECKING:
     from .network import Network

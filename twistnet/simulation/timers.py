@@ -14,24 +14,18 @@ from twisted.internet.interfaces import IDelayedCall
 from zope.interface import implementer
 
 from .clock import Later
+from .naming import name_of
 
 if TYPE_CHECKING:
     from .reactor import Host
 
-__all__ = ["Timer", "name_of"]
+__all__ = ["Timer"]
 
 ACTIVE, CALLED, CANCELLED, LOST = 0, 1, 2, 3
 """One is lost whose machine has crashed; whoever has it still may cancel it."""
 STATES = "active", "called", "cancelled", "lost"
 NO_KEYWORDS: dict[str, Any] = {}
 """One for all timers that are called with none, which is most."""
-
-
-def name_of(call: Callable[..., object]) -> str:
-    """What a function is called, the same in every process."""
-    inner = getattr(call, "func", call)
-    name = getattr(inner, "__qualname__", None) or type(inner).__qualname__
-    return str(name)
 
 
 @implementer(IDelayedCall)

@@ -6,8 +6,6 @@ say otherwise. The oldest goes first, and how much went is counted.
 
 from __future__ import annotations
 
-import functools
-import re
 from collections import deque
 from collections.abc import Callable
 from itertools import islice
@@ -18,6 +16,7 @@ from attrs import define, field, setters
 
 from ..units import parse_size, parse_whole
 from .diagram import Kind, Note, Record, draw
+from .naming import name_of
 from .packets import Packet
 from .pcap import write_pcap
 
@@ -25,9 +24,6 @@ __all__ = ["Kind", "Note", "Record", "Trace"]
 
 _Line: TypeAlias = tuple[float, str, Kind, str]
 """A note before anybody reads it: timers fire more often than a trace is read, and a tuple is made sooner."""
-
-_PLACE = re.compile(r" at 0x[0-9a-f]+")
-"""Where in memory something is, which names made from a `repr` tell, as those of automat do."""
 
 _KINDS = {kind.value: kind for kind in Kind}  # asking the enumeration takes several times as long
 
@@ -79,7 +75,7 @@ class Trace:
         if self._limit:
             if isinstance(kind, str):
                 kind = _KINDS.get(kind) or Kind(kind)
-            text = what if isinstance(what, str) else _name_of(what)
+            text = what if isinstance(what, str) else name_of(what)
             self._records.append((time, host, kind, text))
             if len(self._records) > self._limit:
                 self._make_room()
@@ -149,12 +145,3 @@ def _read(record: Packet | _Line) -> Record:
         return record
     time, host, kind, text = record
     return Note(time=time, host=host, kind=kind, text=text)
-
-
-def _name_of(function: Callable[..., object]) -> str:
-    """What it is called in its source; its `repr` would show where in memory it is."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    name = getattr(function, "__qualname__", None)
-    name = name if isinstance(name, str) else type(function).__qualname__
-    return _PLACE.sub("", name) if " at 0x" in name else name
