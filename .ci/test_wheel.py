@@ -140,6 +140,38 @@ def test_a_package_beside_it_adds_a_service(venv: Path, output: object, tmp_path
         subprocess.run([venv / "pip", "uninstall", "-q", "-y", "backwards"], check=True)
 
 
+SIMULATED = """
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
+from twisted.internet.protocol import Protocol
+from twistnet import EchoFactory
+
+class Listener(Protocol):
+    heard = b""
+    def dataReceived(self, data):
+        self.heard += data
+
+async def test_echo(network):
+    server, client = network.host("server"), network.host("client")
+    server.listenTCP(7, EchoFactory())
+    listener = await connectProtocol(HostnameEndpoint(client, "server", 7), Listener())
+    listener.transport.write(b"hello")
+    network.settle()
+    assert listener.heard == b"hello"
+"""
+
+
+def test_a_network_is_simulated_with_and_without_pytest(venv: Path, output: object, tmp_path: Path) -> None:
+    """Without TLS, hypothesis and pytest, none of which the package needs."""
+    (tmp_path / "test_echo.py").write_text(SIMULATED, "utf-8")
+    program = (
+        "from test_echo import *; from twistnet.simulation import Network; n = Network(); n.run(test_echo(n))"
+    )
+    assert output("python", "-c", program) == ""  # type: ignore[operator]
+    subprocess.run([venv / "pip", "install", "-q", "pytest"], check=True)
+    said = output("pytest", "-q", "--network-seeds", "3")  # type: ignore[operator]
+    assert "3 passed" in said
+
+
 def test_uninstalling_leaves_twisted_whole(venv: Path, output: object) -> None:
     subprocess.run([venv / "pip", "uninstall", "-q", "-y", "twistnet"], check=True)
     listed = output("twistd", "--help")  # type: ignore[operator]
