@@ -15,9 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from twistnet.simulation import Network
-from twistnet.simulation.packets import PSH, Endpoint, Fate, Packet, Transport
-from twistnet.simulation.trace import Kind, Note, Record, Trace
+from twistnet.simulation import PSH, Endpoint, Fate, Kind, Network, Note, Packet, Trace, Transport
+from twistnet.simulation.trace import Record
 
 CLIENT = Endpoint("client", "10.0.0.1", 49152)
 SERVER = Endpoint("server", "10.0.0.2", 7007)

@@ -39,10 +39,11 @@ if TYPE_CHECKING:
     from .kernel import KernelConfig
     from .links import Link
     from .network import Network
+    from .packets import ACK, FIN, PSH, RST, SYN, Endpoint, Fate, Packet, Transport
     from .planned import Plan, Planned
     from .reactor import Host
     from .slicing import CutAt, Fixed, OneByte, RandomSizes
-    from .trace import Trace
+    from .trace import Kind, Note, Trace
 
 _HOMES = {
     "..errors": ("Deadlock", "ErrorsLogged", "Livelock", "SimulationError", "WrongReactor"),
@@ -65,21 +66,29 @@ _HOMES = {
     ".conditions": ("Exponential", "GilbertElliott", "Independent", "LinkConfig", "Normal", "Uniform"),
     ".links": ("Link",),
     ".network": ("Network",),
+    ".packets": ("ACK", "FIN", "PSH", "RST", "SYN", "Endpoint", "Fate", "Packet", "Transport"),
     ".planned": ("Plan", "Planned"),
     ".reactor": ("Host",),
     ".slicing": ("CutAt", "Fixed", "OneByte", "RandomSizes"),
-    ".trace": ("Trace",),
+    ".trace": ("Kind", "Note", "Trace"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "ACK",
+    "FIN",
+    "PSH",
+    "RST",
+    "SYN",
     "BlackHole",
     "Crash",
     "CutAt",
     "Deadlock",
     "Degrade",
+    "Endpoint",
     "ErrorsLogged",
     "Exponential",
+    "Fate",
     "Fault",
     "Fixed",
     "GilbertElliott",
@@ -87,6 +96,7 @@ __all__ = [
     "Host",
     "Independent",
     "KernelConfig",
+    "Kind",
     "Link",
     "LinkConfig",
     "Livelock",
@@ -95,7 +105,9 @@ __all__ = [
     "NamesSlow",
     "Network",
     "Normal",
+    "Note",
     "OneByte",
+    "Packet",
     "Partition",
     "Plan",
     "Planned",
@@ -105,6 +117,7 @@ __all__ = [
     "SimulationError",
     "Skew",
     "Trace",
+    "Transport",
     "Uniform",
     "WrongReactor",
     "reactor_factory",
