@@ -18,7 +18,7 @@ from twisted.internet.task import LoopingCall
 from zope.interface.verify import verifyObject
 
 from twistnet.simulation import Host, Network, Trace
-from twistnet.simulation.clock import Clock
+from twistnet.simulation.clock import Clock, Later
 
 TIMES = st.sampled_from([0.0, 0.25, 0.999, 1.0, 1.5, 2.0, 59.0, 3600.5, 1e12, 1e17, float("inf")])
 
@@ -27,6 +27,15 @@ def alone() -> tuple[Network, Host]:
     """A network of one host."""
     net = Network()
     return net, net.host("alone")
+
+
+class Alarm(Later):
+    """An event that may be called off."""
+
+    def __init__(self, clock: Clock, delay: float, ring: Callable[[], object]) -> None:
+        self.due, self.order, self.state = clock.now + delay, next(clock.order), 0
+        self.call = lambda alarm: alarm.state or ring()
+        clock.wait_for(self)
 
 
 # The heap
@@ -75,11 +84,14 @@ def test_timers_fire_in_order_however_far_apart(
     plan: list[tuple[float, list[float]]], taken: set[int]
 ) -> None:
     clock, fired, due = Clock(), list[tuple[float, int]](), list[tuple[float, int]]()
-    number = count()
+    number, alarms = count(), list[Alarm]()
 
     def wait(delay: float, then: list[float]) -> None:
         due.append((clock.now + delay, next(number)))
-        clock.after(delay, fire, (due[-1], then))
+        if due[-1][1] in taken:
+            alarms.append(Alarm(clock, delay, lambda: None))
+        else:
+            clock.after(delay, fire, (due[-1], then))
 
     def fire(what: tuple[tuple[float, int], list[float]]) -> None:
         fired.append(what[0])
@@ -89,7 +101,11 @@ def test_timers_fire_in_order_however_far_apart(
 
     for delay, then in plan:
         wait(delay, then)
-    clock.discard_timers(lambda event: event[3][0][1] in taken)
+    for alarm in alarms:
+        alarm.state = 1
+    clock.discard_dead()
+    assert clock.waiting == len(plan) - len(alarms)
+    taken &= {number for _, number in due}
     due = [timer for timer in due if timer[1] not in taken]
     while (soonest := clock.next_time) is not None:
         clock.now = soonest
@@ -98,15 +114,18 @@ def test_timers_fire_in_order_however_far_apart(
     assert not clock.timers
 
 
-def test_timers_are_taken_out() -> None:
+def test_what_was_called_off_is_taken_out_and_nothing_else() -> None:
     clock, seen = Clock(), list[int]()
-    for number in range(10):
-        clock.after(1.0, seen.append, number)
+    alarms = [Alarm(clock, 1.0, lambda number=number: seen.append(number)) for number in range(10)]  # type: ignore[misc]
+    clock.after(1.0, seen.append, 98)
     clock.carry(1.0, seen.append, 99)
-    clock.discard_timers(lambda event: event[3] % 2 == 0)
+    for alarm in alarms[::2]:
+        alarm.state = 1
+    clock.discard_dead()
+    assert clock.waiting == 6
     clock.now = 1.0
     clock.fire_due()
-    assert seen == [1, 3, 5, 7, 9, 99]
+    assert seen == [1, 3, 5, 7, 9, 98, 99]
 
 
 # Delayed calls
@@ -291,6 +310,19 @@ def test_cancelled_calls_do_not_pile_up() -> None:
         host.callLater(500, lambda: None).cancel()
     assert len(net.clock.timers) < 5_000
     assert len(host.getDelayedCalls()) == 1
+
+
+def test_cancelled_calls_of_many_hosts_do_not_pile_up_together() -> None:
+    net, live = Network(), 0
+    for number in range(50):
+        host = net.host(f"h{number}")
+        for seconds in range(200):
+            host.callLater(seconds, lambda: None)
+            live += 1
+        for seconds in range(900):
+            host.callLater(seconds, lambda: None).cancel()
+    assert live <= net.clock.waiting <= 2 * live + 2_000
+    assert sum(len(host.getDelayedCalls()) for host in net.hosts.values()) == live
 
 
 def test_calls_that_are_moved_again_and_again_do_not_pile_up() -> None:

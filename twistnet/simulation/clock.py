@@ -25,6 +25,8 @@ Work = tuple[Sized, Sized]
 
 FAR = 2.0**53
 """Seconds from which on all timers are kept together."""
+FEW_DEAD = 1000
+"""So many that were called off may always wait for their time with the others."""
 
 
 class Later:
@@ -58,6 +60,7 @@ class Clock:
     What is on its way (packets, acknowledgements) and what waits for its time (timers) are kept apart, so that one can
     ask whether anything is still on its way; they happen in one order all the same. Timers of the second that is coming
     are a heap, and those of each later second a list in no order: setting one costs the same however many there are.
+    Those that were called off are left where they are until they are more than those that were not.
 
     Attributes:
         now: Virtual seconds since the network was made.
@@ -74,6 +77,8 @@ class Clock:
     _edge: float = 0.0
     _later: dict[int, list[Event | Later]] = field(factory=dict)
     _seconds: list[int] = field(factory=list)
+    _dead: int = 0
+    _tolerated: int = FEW_DEAD
 
     def __repr__(self) -> str:
         return f"<simulated clock at {self.now:g} s>"
@@ -199,11 +204,22 @@ class Clock:
         finally:
             self.fired = fired
 
-    def discard_timers(self, unwanted: Callable[[Event], bool]) -> None:
-        """Take timers out that will not be wanted, when many have been cancelled."""
-        self._soon = [event for event in self._soon if not unwanted(event)]
+    def called_off(self) -> None:
+        """One `Later` will not happen. Counting what waits takes a while, so that is done only now and then."""
+        self._dead += 1
+        if self._dead > self._tolerated:
+            if self._dead * 2 > self.waiting:
+                self.discard_dead()
+            self._tolerated = self._dead + max(FEW_DEAD, len(self._later))
+
+    def discard_dead(self) -> None:
+        """Take out what was called off."""
+        self._dead = 0
+        self._soon = [event for event in self._soon if not _is_dead(event[3])]
         heapify(self._soon)
         for second, events in self._later.items():
-            self._later[second] = [
-                one for one in events if not unwanted(one.event() if isinstance(one, Later) else one)
-            ]
+            self._later[second] = [one for one in events if not _is_dead(one)]
+
+
+def _is_dead(one: Any) -> bool:
+    return isinstance(one, Later) and one.state != 0

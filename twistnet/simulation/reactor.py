@@ -52,7 +52,6 @@ if TYPE_CHECKING:
 __all__ = ["Host"]
 
 log = Logger()
-MANY_CANCELLED = 1000
 
 
 class _Kept:
@@ -110,7 +109,6 @@ class Host(_PollLikeMixin, PosixReactorBase):
         self._itself = self
         self._clock = network.clock
         self._fire = self._fire_timer
-        self._cancelled, self._tolerated = 0, MANY_CANCELLED
         self._begin()
 
     def _begin(self) -> None:
@@ -178,15 +176,6 @@ class Host(_PollLikeMixin, PosixReactorBase):
         timer.order = next(self._clock.order)
         if due < timer.entry:
             self._clock.wait_for(timer)
-
-    def timer_cancelled(self) -> None:
-        """Count it, and clear the heap when most of it is dead."""
-        self._cancelled += 1
-        if self._cancelled > self._tolerated:
-            if self._cancelled * 2 > self._clock.waiting:
-                self._clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].cancelled)
-                self._cancelled = 0
-            self._tolerated = max(MANY_CANCELLED, self._clock.waiting // 2)
 
     def _fire_timer(self, timer: Timer) -> None:
         if timer.state:
@@ -536,7 +525,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
         """The machine has crashed: forget timers, transports, what was to be called, and that there was a program."""
         for timer in self.getDelayedCalls():
             timer.state = LOST
-        self._clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].state == LOST)
+        self._clock.discard_dead()
         for watch in [*self._watches.values()]:
             watch.reader = watch.writer = None
         self._begin()

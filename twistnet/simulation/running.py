@@ -22,7 +22,6 @@ from .clock import Clock
 from .global_reactor import GlobalReactor
 from .kernel.files import Watch
 from .logged import Logged, only_new_garbage
-from .timers import Timer
 
 if TYPE_CHECKING:
     from .links import Links
@@ -377,7 +376,7 @@ class Running:
 
     def _nothing_is_left(self) -> bool:
         """Whether nothing is to be done, and no event is still to come; timers that were cancelled are none."""
-        self.clock.discard_timers(lambda event: isinstance(event[3], Timer) and event[3].cancelled)
+        self.clock.discard_dead()
         return not self.is_busy and self.clock.next_time is None
 
     def _is_settled(self) -> bool:

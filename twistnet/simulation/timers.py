@@ -96,7 +96,7 @@ class Timer(Later):
         self._must_be_active()
         self.state = CANCELLED
         self.args, self.kw = (), NO_KEYWORDS
-        self.host.timer_cancelled()
+        self.host.network.clock.called_off()
 
     def reset(self, secondsFromNow: float) -> None:
         """See `IDelayedCall.reset`."""
