@@ -18,6 +18,7 @@ __all__ = [
     "failure",
     "is_any",
     "is_broadcast",
+    "is_group",
     "is_loopback",
     "is_multicast",
     "overlap",
@@ -128,6 +129,11 @@ def is_loopback(host: str) -> bool:
 def is_broadcast(host: str) -> bool:
     """Whether an address stands for every machine of the network."""
     return host in {"255.255.255.255", "127.255.255.255"}
+
+
+def is_group(host: str) -> bool:
+    """Whether an address stands for several machines, or for all."""
+    return is_multicast(host) or is_broadcast(host)
 
 
 def is_any(host: str) -> bool:

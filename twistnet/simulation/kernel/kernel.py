@@ -1,14 +1,13 @@
-"""One machine's kernel: its descriptors, its ports, and what it does with a packet that comes in.
+"""One machine's kernel: its sockets, its addresses, its ports, and its connections.
 
-The rule of this module: it finds the socket that a packet is for, and answers for those that are not there.
+The rule of this module: it keeps what is open and by which name it is found; what is done with what comes in from the
+network is for `segments` and `datagrams`.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import socket
-import zlib
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -16,8 +15,10 @@ from attrs import field, frozen
 
 from ..clock import Clock
 from ..limits import whole
-from ..packets import ACK, RST, SYN, Endpoint, Fate, Packet, Transport
-from .addresses import Address, failure, is_any, is_broadcast, is_loopback, is_multicast, overlap
+from ..packets import Endpoint, Fate, Packet, Transport
+from . import datagrams, segments
+from .addresses import Address, failure, is_any, is_group, is_loopback, overlap
+from .descriptors import Descriptors
 from .files import File, Watch
 from .listening import TcpListener
 from .paths import FilePaths, MemoryPaths
@@ -30,8 +31,6 @@ from .unix import UnixDatagramFile, UnixListener, UnixStreamFile
 
 __all__ = ["Kernel", "KernelConfig", "Wire"]
 
-FIRST_DESCRIPTOR = 1 << 24
-"""Numbers that no real file has, so that one that strays into a real call is refused there."""
 COUNT = whole(1)
 
 
@@ -68,7 +67,7 @@ class Wire(Protocol):
         """Whether a fault refuses or swallows what is for a port: `REFUSED`, `CUT_OFF` or `None`."""
 
 
-class Kernel:
+class Kernel(Descriptors):
     """One machine.
 
     Attributes:
@@ -110,7 +109,7 @@ class Kernel:
         self.config = config or KernelConfig()
         self.paths = paths or MemoryPaths()
         self.locks: dict[Any, bool] = {}
-        self._number = FIRST_DESCRIPTOR
+        super().__init__(self.config.max_files)
         self.boot()
 
     def boot(self) -> None:
@@ -119,12 +118,12 @@ class Kernel:
         self.tcp = Ports()
         self.udp = Ports()
         self._ends: dict[tuple[Address, Address], TcpFile] = {}
-        self._descriptors: dict[int, Socket] = {}
+        self.forget_descriptors()
 
     def halt(self) -> None:
         """Lose everything at once: nobody is told."""
         self.is_up = False
-        files = {open_socket._file: None for open_socket in self._descriptors.values()}
+        files = {open_socket._file: None for open_socket in self.open_sockets}
         for file in [*files, *list(self._ends.values())]:
             file.watches.clear()
             file.vanish()
@@ -132,7 +131,7 @@ class Kernel:
         self.boot()
         self.is_up = False
 
-    # Descriptors
+    # Sockets
 
     def socket(self, family: int = socket.AF_INET, kind: int = socket.SOCK_STREAM, proto: int = 0) -> Socket:
         """See socket(2).
@@ -154,52 +153,6 @@ class Kernel:
             raise failure(errno.EAFNOSUPPORT)
         return Socket(self, kinds[family, kind](self, family))
 
-    def check_room(self) -> None:
-        """See that one more descriptor may be opened.
-
-        Raises:
-            OSError: EMFILE.
-        """
-        if len(self._descriptors) >= self.config.max_files:
-            raise failure(errno.EMFILE)
-
-    def open_descriptor(self, opened: Socket) -> int:
-        """A number for a socket."""
-        self.check_room()
-        self._number += 1
-        self._descriptors[self._number] = opened
-        return self._number
-
-    def close_descriptor(self, number: int) -> None:
-        """The number is free again; it is not used twice."""
-        self._descriptors.pop(number, None)
-
-    def find(self, number: int) -> Socket | None:
-        """The socket behind a number, if it is one of this machine's."""
-        return self._descriptors.get(number)
-
-    @property
-    def open_sockets(self) -> list[Socket]:
-        """All that is open, the oldest first."""
-        return list(self._descriptors.values())
-
-    def send_descriptor(self, number: int) -> Any:
-        """A copy of a descriptor, real or simulated, on its way to another program."""
-        own = self.find(number)
-        return own.dup() if own is not None else os.dup(number)
-
-    def receive_descriptor(self, right: Any) -> int:
-        """The number of a descriptor that has come."""
-        return right.fileno() if isinstance(right, Socket) else int(right)
-
-    def drop_descriptors(self, rights: Iterable[Any]) -> None:
-        """Descriptors that nobody received."""
-        for right in rights:
-            if isinstance(right, Socket):
-                right.close()
-            else:
-                os.close(right)
-
     # Names
 
     def bind(self, file: TcpFile | UdpFile, address: Address) -> None:
@@ -209,7 +162,7 @@ class Kernel:
             OSError: EADDRINUSE, EADDRNOTAVAIL.
         """
         host, _ = address
-        if not (is_any(host) or self.has(host) or (isinstance(file, UdpFile) and self._is_group(host))):
+        if not (is_any(host) or self.has(host) or (isinstance(file, UdpFile) and is_group(host))):
             raise failure(errno.EADDRNOTAVAIL)
         ports = self.tcp if isinstance(file, TcpFile) else self.udp
         if isinstance(file, TcpFile) and address[1] and self._is_remembered(file, address):
@@ -225,9 +178,6 @@ class Kernel:
             and not (reuses and end.flag(socket.SO_REUSEADDR))
             for ((host, port), _), end in self._ends.items()
         )
-
-    def _is_group(self, host: str) -> bool:
-        return is_multicast(host) or is_broadcast(host)
 
     def has(self, host: str) -> bool:
         """Whether an address is this machine's own."""
@@ -307,61 +257,12 @@ class Kernel:
         return self._ends.get((local, remote))
 
     def tcp_arrived(self, packet: Packet, sender: TcpFile) -> None:
-        """A segment has come: give it to its connection, to a listener, or refuse it."""
-        here, there = packet.destination, packet.source
-        if not self.is_up:
-            packet.fate = Fate.LOST
-            sender._lost(packet)
-            return
-        end = self._ends.get(((here.address, here.port), (there.address, there.port)))
-        verdict = self.wire.verdict(self, Transport.TCP, here.port) if packet.flags & SYN else None
-        if verdict is Fate.CUT_OFF:
-            packet.fate = verdict
-            sender._lost(packet)
-        elif packet.flags & (SYN | ACK) == SYN and (end is None or end.state is State.TIME_WAIT):
-            listener = self._listener(here, there) if verdict is None else None
-            if listener is not None:
-                listener.asked(packet, sender)
-            else:
-                self.refuse(packet, sender)
-        elif end is not None:
-            end.arrived(packet)
-        elif not packet.flags & RST:
-            self.refuse(packet, sender)
-
-    def _listener(self, here: Endpoint, there: Endpoint) -> TcpListener | None:
-        """The listener with the most exact address; those that share a port share the callers."""
-        fits: dict[int, list[TcpListener]] = {}
-        for file in self.tcp.at(here.port):
-            if isinstance(file, TcpListener) and file.local is not None:
-                fits.setdefault(self._fit(file, here.address), []).append(file)
-        best = max(fits, default=0)
-        return fits[best][_spread(there, len(fits[best]))] if best else None
-
-    def _fit(self, file: TcpListener, host: str) -> int:
-        assert file.local is not None
-        local = file.local[0]
-        if local == host:
-            return 3
-        if local == "0.0.0.0":
-            return 2 if ":" not in host else 0
-        if local == "::":
-            only_six = file.flag(socket.IPV6_V6ONLY, socket.IPPROTO_IPV6)
-            return 2 if ":" in host else 0 if only_six else 1
-        return 0
+        """A segment has come."""
+        segments.arrived(self, packet, sender)
 
     def refuse(self, packet: Packet, sender: TcpFile) -> None:
-        """Answer a segment that nobody here wants with a reset (RFC 9293, section 3.10.7.1)."""
-        packet.arrived, packet.fate = self.clock.now, Fate.REFUSED
-        route = self.route(packet.source.address)
-        if route is None:
-            return
-        flags = RST if packet.flags & ACK else RST | ACK
-        end = packet.seq + len(packet.payload) + bool(packet.flags & SYN)
-        source = Endpoint(self.name, packet.destination.address, packet.destination.port)
-        reset = Packet(self.clock.now, Transport.TCP, source, packet.source, b"", flags, packet.ack, end)
-        self.record(reset)
-        route[1].carry(reset, 40, sender.arrived_if_open, _let_go)
+        """Answer a segment that nobody here wants."""
+        segments.refuse(self, packet, sender)
 
     def reset(self, target: str, port: int | None) -> None:
         """Reset the connections to another machine, those with a port at either end or all."""
@@ -374,89 +275,4 @@ class Kernel:
 
     def send_datagram(self, file: UdpFile, source: Endpoint, to: Address, data: bytes) -> None:
         """Send a datagram to a machine, to a group, or to all."""
-        if is_multicast(to[0]) or is_broadcast(to[0]):
-            loops = (socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP)
-            if ":" in to[0]:
-                loops = (socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_LOOP)
-            ways: list[tuple[Kernel | None, Any]] = list(self.wire.others(self))
-            if file.get_option(*loops) or is_broadcast(to[0]):
-                ways.insert(0, (self, self.loopback))
-        else:
-            route = self.route(to[0])
-            ways = [route] if route is not None else [(None, self.loopback)]
-        for target, direction in ways:
-            host = to[0] if not is_any(to[0]) else source.address
-            there = Endpoint(target.name if target is not None else "", host, to[1])
-            packet = Packet(self.clock.now, Transport.UDP, source, there, data)
-            self.record(packet)
-            if target is None:
-                packet.fate = Fate.UNREACHABLE
-            else:
-                arrive = _Arrival(target, file)
-                direction.carry(packet, len(data) + 28, arrive, _let_go, drops=True)
-
-    def udp_arrived(self, packet: Packet, sender: UdpFile) -> None:
-        """A datagram has come: give it to its socket, to every member of its group, or refuse it."""
-        to = packet.destination
-        if not self.is_up:
-            packet.fate = Fate.LOST
-            return
-        verdict = self.wire.verdict(self, Transport.UDP, to.port)
-        fits: dict[int, list[UdpFile]] = {}
-        for file in self.udp.at(to.port) if verdict is None else ():
-            fits.setdefault(file.wants(packet), []).append(file)
-        fits.pop(0, None)
-        if is_multicast(to.address) and not self._is_member(to.address):
-            packet.fate = Fate.UNREACHABLE
-        elif self._is_group(to.address):
-            for file in (file for files in fits.values() for file in files):
-                file.arrived(packet)
-        elif fits:
-            best = fits[max(fits)]
-            best[_spread(packet.source, len(best)) if best[-1].flag(socket.SO_REUSEPORT) else -1].arrived(
-                packet
-            )
-        elif verdict is Fate.CUT_OFF:
-            packet.fate = verdict
-        else:
-            self._refuse_datagram(packet, sender)
-
-    def _is_member(self, group: str) -> bool:
-        """Whether any socket of this machine has joined a group (IP_MULTICAST_ALL)."""
-        return any(
-            group in opened._file.groups
-            for opened in self._descriptors.values()
-            if isinstance(opened._file, UdpFile) and opened._file.groups
-        )
-
-    def _refuse_datagram(self, packet: Packet, sender: UdpFile) -> None:
-        """Say that the port is unreachable (RFC 792)."""
-        packet.arrived, packet.fate = self.clock.now, Fate.REFUSED
-        route = self.route(packet.source.address)
-        if route is not None and route[1].is_open:
-            if route[1].latency:
-                self.clock.carry(route[1].latency, sender.refused, packet)
-            else:
-                sender.refused(packet)
-
-
-class _Arrival:
-    """The end of a datagram's way."""
-
-    __slots__ = ("sender", "target")
-
-    def __init__(self, target: Kernel, sender: UdpFile) -> None:
-        self.target = target
-        self.sender = sender
-
-    def __call__(self, packet: Packet) -> None:
-        self.target.udp_arrived(packet, self.sender)
-
-
-def _let_go(packet: Packet) -> None:
-    """Nobody sends it again."""
-
-
-def _spread(source: Endpoint, count: int) -> int:
-    """Which of several sockets that share a port a peer gets: always the same (SO_REUSEPORT)."""
-    return zlib.crc32(f"{source.address} {source.port}".encode()) % count
+        datagrams.send(self, file, source, to, data)

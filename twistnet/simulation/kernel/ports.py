@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import socket
+import zlib
 from itertools import chain
 from typing import Any
 
+from ..packets import Endpoint
 from .addresses import Address, failure, is_any, overlap
 
-__all__ = ["EPHEMERAL", "Ports"]
+__all__ = ["EPHEMERAL", "Ports", "spread"]
 
 EPHEMERAL = range(32768, 61000)
 """The ports that a kernel hands out (ip_local_port_range of Linux)."""
@@ -106,3 +108,8 @@ def _share(file: Any, other: Any) -> bool:
         return True
     both = file.flag(socket.SO_REUSEADDR) and other.flag(socket.SO_REUSEADDR)
     return both and not other.is_listening
+
+
+def spread(source: Endpoint, count: int) -> int:
+    """Which of several sockets that share a port a peer gets: always the same (SO_REUSEPORT)."""
+    return zlib.crc32(f"{source.address} {source.port}".encode()) % count
