@@ -3,8 +3,9 @@
     clock       virtual time: one heap of what is on its way, one of what waits for its time
     kernel/     sockets as the kernel shows them: buffers, errno, FIN, RST, backlog, ports. No Twisted import
     link        one direction of one path; conditions: what it does to packets; slicing: how streams are cut
-    network     hosts, links, names, faults; running: run, advance, settle
-    reactor     a host is a reactor; transports: Twisted's own, over simulated sockets
+    network     hosts, links, names; faulting: what goes wrong with them; running: run, advance, settle
+    reactor     a host is a reactor; readiness: what it watches; opening: what it listens on and connects to
+    transports  Twisted's own, over simulated sockets
     trace       what happened: a sequence diagram, a capture for Wireshark
     planned     what goes wrong and when, as data; plans: such data, drawn by hypothesis
     plugin      the pytest plugin; trial: the same for trial's cases

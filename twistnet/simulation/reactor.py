@@ -6,7 +6,6 @@ system for the time, for a socket or for what is ready, they ask the simulation.
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -30,18 +29,16 @@ from twisted.internet.interfaces import (
     IReactorUNIX,
     IReactorUNIXDatagram,
 )
-from twisted.internet.posixbase import PosixReactorBase, _PollLikeMixin
 from twisted.logger import Logger
-from twisted.python.log import callWithLogger
 from zope.interface import implementer_only
 
-from ..errors import SimulationError, WrongReactor
-from . import transports
+from ..errors import WrongReactor
 from .cooperators import cooperator
 from .kernel import Kernel
-from .kernel.files import ERR, HUP, IN, OUT, Watch
-from .kernel.paths import FilePaths
+from .kernel.files import Watch
 from .naming import name_of
+from .opening import Opening
+from .readiness import Readiness
 from .signals import Restored
 from .threads import InlineThreadPool, awaited
 from .timers import CALLED, LOST, Timer
@@ -82,7 +79,7 @@ class _Kept:
     IReactorPluggableResolver,
     IReactorPluggableNameResolver,
 )
-class Host(_PollLikeMixin, PosixReactorBase):
+class Host(Readiness, Opening):
     """A host of a simulated network: a machine, and the reactor of the one program that runs on it.
 
     Make one with `Network.host`. Use it wherever a reactor is wanted.
@@ -95,10 +92,6 @@ class Host(_PollLikeMixin, PosixReactorBase):
         rate: Seconds of its clock in one of the network's.
         cooperator: What `twisted.internet.task.cooperate` uses on it.
     """
-
-    _POLL_DISCONNECTED = HUP | ERR
-    _POLL_IN = IN
-    _POLL_OUT = OUT
 
     def __init__(self, name: str, network: Network, kernel: Kernel) -> None:
         self.name = name
@@ -135,11 +128,6 @@ class Host(_PollLikeMixin, PosixReactorBase):
     def addresses(self) -> tuple[str, ...]:
         """Its numeric addresses besides loopback, the one that names resolve to first."""
         return self.kernel.addresses
-
-    @property
-    def has_real_files(self) -> bool:
-        """Whether the paths of its UNIX sockets are in the real file system."""
-        return isinstance(self.kernel.paths, FilePaths)
 
     # Time
 
@@ -203,92 +191,6 @@ class Host(_PollLikeMixin, PosixReactorBase):
         found = [event[3] for event in self._clock.timers if isinstance(event[3], Timer)]
         mine = dict.fromkeys(timer for timer in found if timer.host is self._itself and timer.active())
         return list(mine)
-
-    # What is ready
-
-    def _watch(self, selectable: Any) -> Watch:
-        watch = self._watches.get(selectable)
-        if watch is None:
-            opened = self.kernel.find(selectable.fileno())
-            if opened is None and selectable.fileno() < 0:
-                raise ValueError(f"{type(selectable).__name__} has no descriptor any more")
-            if opened is None:
-                self._usable()
-                raise WrongReactor(
-                    f"{self.name} cannot watch {type(selectable).__name__}: its descriptor {selectable.fileno()} "
-                    "is not a socket of this simulated host"
-                )
-            watch = Watch(opened.file, self._itself)
-            watch.file.watches.append(watch)
-            self._watches[selectable] = watch
-        return watch
-
-    def addReader(self, reader: Any) -> None:
-        """See `IReactorFDSet.addReader`."""
-        watch = self._watch(reader)
-        if watch.reader is None:
-            watch.reader = reader
-            self._reads[reader] = None
-            if watch.events():
-                self.kernel.ready[watch] = None
-
-    def addWriter(self, writer: Any) -> None:
-        """See `IReactorFDSet.addWriter`."""
-        watch = self._watches.get(writer) or self._watch(writer)
-        if watch.writer is None:
-            watch.writer = writer
-            self.kernel.ready[watch] = None
-
-    def removeReader(self, reader: Any) -> None:
-        """See `IReactorFDSet.removeReader`."""
-        watch = self._watches.get(reader)
-        if watch is not None and watch.reader is not None:
-            watch.reader = None
-            self._reads.pop(reader, None)
-            self._unwatch(reader, watch)
-
-    def removeWriter(self, writer: Any) -> None:
-        """See `IReactorFDSet.removeWriter`."""
-        watch = self._watches.get(writer)
-        if watch is not None and watch.writer is not None:
-            watch.writer = None
-            if watch.reader is None:
-                self._unwatch(writer, watch)
-
-    def _unwatch(self, selectable: Any, watch: Watch) -> None:
-        if watch.reader is None and watch.writer is None:
-            del self._watches[selectable]
-            if watch in watch.file.watches:
-                watch.file.watches.remove(watch)
-
-    def removeAll(self) -> list[Any]:
-        """See `IReactorFDSet.removeAll`."""
-        return self._removeAll(self.getReaders(), self.getWriters())  # type: ignore[no-any-return]
-
-    def _removeAll(self, readers: Any, writers: Any) -> Any:
-        """In the order in which they were added, which a set would not keep."""
-        both = dict.fromkeys([*readers, *writers])
-        for selectable in both:
-            self.removeReader(selectable)
-            self.removeWriter(selectable)
-        return list(both)
-
-    def getReaders(self) -> list[Any]:
-        """See `IReactorFDSet.getReaders`."""
-        return list(self._reads)
-
-    def getWriters(self) -> list[Any]:
-        """See `IReactorFDSet.getWriters`."""
-        return [watch.writer for watch in self._watches.values() if watch.writer is not None]
-
-    def serve(self, watch: Watch, events: int) -> None:
-        """Let a transport read or write, as its socket was ready for it, if it still wants to."""
-        wants = watch.wants
-        events &= wants | ERR | HUP
-        if not (wants and events):
-            return
-        selectable = watch.reader if watch.reader is not None else watch.writer
-        callWithLogger(selectable, self._doReadOrWrite, selectable, selectable, events)
 
     # Running
 
@@ -383,143 +285,7 @@ class Host(_PollLikeMixin, PosixReactorBase):
     def _stopThreadPool(self) -> None:
         self.threadpool = None
 
-    def spawnProcess(self, *args: Any, **kw: Any) -> Any:
-        """Not simulated.
-
-        Raises:
-            SimulationError: Always.
-        """
-        raise SimulationError(f"{self.name} cannot spawn a process: a simulated host runs one program only")
-
-    # Sockets
-
-    def listenTCP(self, port: Any, factory: Any, backlog: int = 50, interface: str = "") -> Any:
-        """See `IReactorTCP.listenTCP`."""
-        listening = transports.TcpPort(port, factory, backlog, interface, self._usable())
-        listening.startListening()
-        return listening
-
-    def connectTCP(
-        self, host: str, port: int, factory: Any, timeout: float = 30.0, bindAddress: Any = None
-    ) -> Any:
-        """See `IReactorTCP.connectTCP`."""
-        connector = transports.TcpConnector(host, port, factory, timeout, bindAddress, self._usable())
-        connector.connect()
-        return connector
-
-    def listenUDP(self, port: int, protocol: Any, interface: str = "", maxPacketSize: int = 8192) -> Any:
-        """See `IReactorUDP.listenUDP`."""
-        listening = transports.UdpPort(port, protocol, interface, maxPacketSize, self._usable())
-        listening.startListening()
-        return listening
-
-    def listenMulticast(
-        self,
-        port: int,
-        protocol: Any,
-        interface: str = "",
-        maxPacketSize: int = 8192,
-        listenMultiple: bool = False,
-    ) -> Any:
-        """See `IReactorMulticast.listenMulticast`."""
-        listening = transports.UdpMulticastPort(
-            port, protocol, interface, maxPacketSize, self._usable(), listenMultiple
-        )
-        listening.startListening()
-        return listening
-
-    def listenUNIX(
-        self, address: Any, factory: Any, backlog: int = 50, mode: int = 0o666, wantPID: Any = 0
-    ) -> Any:
-        """See `IReactorUNIX.listenUNIX`."""
-        listening = transports.UnixPort(address, factory, backlog, mode, self._usable(), wantPID)
-        listening.startListening()
-        return listening
-
-    def connectUNIX(self, address: Any, factory: Any, timeout: float = 30, checkPID: Any = 0) -> Any:
-        """See `IReactorUNIX.connectUNIX`."""
-        connector = transports.UnixConnector(address, factory, timeout, self._usable(), checkPID)
-        connector.connect()
-        return connector
-
-    def listenUNIXDatagram(
-        self, address: Any, protocol: Any, maxPacketSize: int = 8192, mode: int = 0o666
-    ) -> Any:
-        """See `IReactorUNIXDatagram.listenUNIXDatagram`."""
-        listening = transports.UnixDatagramPort(address, protocol, maxPacketSize, mode, self._usable())
-        listening.startListening()
-        return listening
-
-    def connectUNIXDatagram(
-        self,
-        address: Any,
-        protocol: Any,
-        maxPacketSize: int = 8192,
-        mode: int = 0o666,
-        bindAddress: Any = None,
-    ) -> Any:
-        """See `IReactorUNIXDatagram.connectUNIXDatagram`."""
-        port = transports.UnixConnectedDatagramPort(
-            address, protocol, maxPacketSize, mode, bindAddress, self._usable()
-        )
-        port.startListening()
-        return port
-
-    def adoptStreamPort(self, fileDescriptor: int, addressFamily: Any, factory: Any) -> Any:
-        """See `IReactorSocket.adoptStreamPort`; a real descriptor is mirrored by a simulated one."""
-        return transports.adopt_port(self._usable(), fileDescriptor, addressFamily, factory)
-
-    def adoptStreamConnection(self, fileDescriptor: int, addressFamily: Any, factory: Any) -> Any:
-        """See `IReactorSocket.adoptStreamConnection`; only a simulated connection can be adopted."""
-        return transports.adopt_connection(self._usable(), fileDescriptor, addressFamily, factory)
-
-    def adoptDatagramPort(
-        self, fileDescriptor: int, addressFamily: Any, protocol: Any, maxPacketSize: int = 8192
-    ) -> Any:
-        """See `IReactorSocket.adoptDatagramPort`; a real descriptor is mirrored by a simulated one."""
-        return transports.adopt_datagram_port(
-            self._usable(), fileDescriptor, addressFamily, protocol, maxPacketSize
-        )
-
-    def adopt_descriptor(self, descriptor: int, family: int, kind: int, proto: int = 0) -> Any:
-        """What `socket.fromfd` gives on this host: a copy of its own, or the likeness of a real one.
-
-        Raises:
-            WrongReactor: It is a real connection, whose peer no simulation can reach.
-        """
-        own = self.kernel.find(descriptor)
-        if own is not None:
-            return own.dup()
-        with socket.fromfd(descriptor, family, kind) as real:
-            return self._likeness(real)
-
-    def _likeness(self, real: socket.socket) -> Any:
-        try:
-            peer = real.getpeername()
-        except OSError:
-            peer = None
-        if peer:
-            raise WrongReactor(
-                f"{self.name} cannot adopt a real connection, to {peer!r}: its peer is not simulated"
-            )
-        likeness = self.kernel.socket(real.family, real.type)
-        options = [(socket.SOL_SOCKET, socket.SO_REUSEADDR), (socket.SOL_SOCKET, socket.SO_REUSEPORT)]
-        if real.family == socket.AF_INET6:
-            options.append((socket.IPPROTO_IPV6, socket.IPV6_V6ONLY))
-        for level, option in options:
-            likeness.setsockopt(level, option, real.getsockopt(level, option))
-        self._bind_likeness(likeness, real.getsockname())
-        if real.type == socket.SOCK_STREAM and real.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-            likeness.listen(50)
-        return likeness
-
-    def _bind_likeness(self, likeness: Any, name: Any) -> None:
-        paths = self.kernel.paths
-        if likeness.family == socket.AF_UNIX and isinstance(paths, FilePaths) and name:
-            likeness.file.local = name.encode() if isinstance(name, str) else name
-            paths.adopt(likeness.file.local, likeness.file)
-        elif name:
-            likeness.bind(name)
+    # Crashing
 
     def lose_everything(self) -> None:
         """The machine has crashed: forget timers, transports, what was to be called, and that there was a program."""
@@ -529,13 +295,3 @@ class Host(_PollLikeMixin, PosixReactorBase):
         for watch in [*self._watches.values()]:
             watch.reader = watch.writer = None
         self._begin()
-
-    def _usable(self) -> Host:
-        """The host itself, which transports keep, rather than the global reactor that stands for it.
-
-        Raises:
-            SimulationError: It has crashed.
-        """
-        if not self.kernel.is_up:
-            raise SimulationError(f"{self.name} has crashed: restart it first")
-        return self._itself
