@@ -17,6 +17,7 @@ from twisted.internet.test.reactormixins import ReactorBuilder
 from twisted.trial.unittest import SynchronousTestCase
 
 from twistnet.simulation import reactor_factory
+from twistnet.simulation.logged import Logged
 
 MODULES = ("core", "time", "tcp", "udp", "unix", "tls")
 FROM_OUTSIDE = "the client is a real socket, which cannot reach a port that is in memory"
@@ -55,8 +56,15 @@ RUN = [name for name, (_, test) in CASES.items() if test not in LEFT_OUT]
 
 @pytest.fixture(scope="module", autouse=True)
 def sockets_that_are_left_open() -> Iterator[None]:
-    """Some of these tests open real sockets and leave closing them to the collector, which warns of it."""
+    """Some of these tests open real sockets and leave closing them to the collector, which warns of it.
+
+    Meanwhile nobody is to keep what they log, and the sockets with it, for other tests to be blamed for.
+    """
+    log = Logged()
+    log.listen()
     yield
+    log.ignore()
+    del log
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         gc.collect()
