@@ -215,11 +215,7 @@ class Clock:
     def discard_dead(self) -> None:
         """Take out what was called off."""
         self._dead = 0
-        self._soon = [event for event in self._soon if not _is_dead(event[3])]
+        self._soon = [event for event in self._soon if not (isinstance(event[3], Later) and event[3].state)]
         heapify(self._soon)
-        for second, events in self._later.items():
-            self._later[second] = [one for one in events if not _is_dead(one)]
-
-
-def _is_dead(one: Any) -> bool:
-    return isinstance(one, Later) and one.state != 0
+        for events in self._later.values():
+            events[:] = [one for one in events if isinstance(one, tuple) or not one.state]
