@@ -64,7 +64,16 @@ def test_the_node_of_the_readme_is_one() -> None:
 
 def test_every_option_that_the_readme_names_exists(pytestconfig: pytest.Config) -> None:
     assert pytestconfig.getoption("--network-seeds") is None
-    known = {"--network-seeds", "--version", "--help", "--wait", "--timeout", "--connections", "--messages", "--seeds"}
+    known = {
+        "--network-seeds",
+        "--version",
+        "--help",
+        "--wait",
+        "--timeout",
+        "--connections",
+        "--messages",
+        "--seeds",
+    }
     for options in (NodeOptions(), service_options("upper")()):
         known |= {f"--{name.rstrip('=')}" for name in options.longOpt}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
