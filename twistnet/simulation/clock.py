@@ -58,9 +58,10 @@ class Clock:
     """The time of a network and all that is still to happen.
 
     What is on its way (packets, acknowledgements) and what waits for its time (timers) are kept apart, so that one can
-    ask whether anything is still on its way; they happen in one order all the same. Timers of the second that is coming
-    are a heap, and those of each later second a list in no order: setting one costs the same however many there are.
-    Those that were called off are left where they are until they are more than those that were not.
+    ask whether anything is still on its way; they happen in one order all the same. Timers of each later second are a
+    list in no order: setting one costs the same however many there are. When its second has come a list is sorted, the
+    next one last; what is set for that same second after that goes into a heap beside it. Those that were called off are
+    left where they are until they are more than those that were not.
 
     Attributes:
         now: Virtual seconds since the network was made.
@@ -73,6 +74,7 @@ class Clock:
     traffic: list[Event] = field(factory=list)
     order: count[int] = field(factory=count)
     fired: int = 0
+    _run: list[Event] = field(factory=list)
     _soon: list[Event] = field(factory=list)
     _edge: float = 0.0
     _later: dict[int, list[Event | Later]] = field(factory=dict)
@@ -116,14 +118,13 @@ class Clock:
         else:
             events.append(event)
 
-    def _soon_by(self, time: float) -> list[Event]:
-        """The timers of the next second that has any, if it begins by then; those before it have all fired."""
-        while not self._soon and self._seconds and self._seconds[0] <= time:
+    def _open_second(self, time: float) -> None:
+        """Go over to the next second that has timers, if it begins by then; those before it have all fired."""
+        while not self._run and self._seconds and self._seconds[0] <= time:
             second = heappop(self._seconds)
             self._edge = second + 1.0 if second < FAR else inf
-            self._soon = self._still(self._later.pop(second))
-            heapify(self._soon)
-        return self._soon
+            self._run = self._still(self._later.pop(second))
+            self._run.sort(reverse=True)
 
     def _still(self, events: list[Event | Later]) -> list[Event]:
         """Those that are to happen in the second that has come; what was put off since is put off once more."""
@@ -144,24 +145,37 @@ class Clock:
     def timers(self) -> list[Event]:
         """All that waits for its time, in no order."""
         waiting = chain.from_iterable(self._later.values())
-        return [*self._soon, *(one.event() if isinstance(one, Later) else one for one in waiting)]
+        return [*self._run, *self._soon, *(one.event() if isinstance(one, Later) else one for one in waiting)]
 
     @property
     def waiting(self) -> int:
         """How many timers there are, those that were called off included."""
-        return len(self._soon) + sum(map(len, self._later.values()))
+        return len(self._run) + len(self._soon) + sum(map(len, self._later.values()))
 
-    def _next(self) -> list[Event]:
-        """The heap on whose top the next event is."""
-        traffic = self.traffic
-        timers = self._soon or self._soon_by(traffic[0][0] if traffic else inf)
-        return traffic if traffic and (not timers or traffic[0] < timers[0]) else timers
+    def _next(self) -> Event | None:
+        """The next event, if there is one."""
+        traffic, soon = self.traffic, self._soon
+        if not (self._run or soon):
+            self._open_second(traffic[0][0] if traffic else inf)
+        event = self._run[-1] if self._run else None
+        if soon and (event is None or soon[0] < event):
+            event = soon[0]
+        if traffic and (event is None or traffic[0] < event):
+            event = traffic[0]
+        return event
+
+    def _take(self, event: Event) -> None:
+        """Take out what `_next` has said."""
+        if self._run and self._run[-1] is event:
+            self._run.pop()
+        else:
+            heappop(self._soon if self._soon and self._soon[0] is event else self.traffic)
 
     @property
     def next_time(self) -> float | None:
         """When the next event is due, or `None` if there is none."""
-        heap = self._next()
-        return heap[0][0] if heap else None
+        event = self._next()
+        return event[0] if event is not None else None
 
     def fire_due(self) -> None:
         """Let everything happen that is due now and was scheduled before this call.
@@ -170,11 +184,11 @@ class Clock:
         run after input and output have had their turn.
         """
         now, mark, fired = self.now, next(self.order), 0
-        while heap := self._next():
-            due, order, call, argument = heap[0]
+        while event := self._next():
+            due, order, call, argument = event
             if due > now or order >= mark:
                 break
-            heappop(heap)
+            self._take(event)
             fired += 1
             call(argument)
         self.fired += fired
@@ -188,21 +202,32 @@ class Clock:
             until: Asked after each instant whether that was enough.
             work: What else there is to be done: it goes on while they are empty.
         """
-        (one, other), traffic, fired, now = work, self.traffic, self.fired, self.now
-        heap = self._next()
+        while (event := self._next()) and self.now < event[0] <= horizon and self.fired <= most:
+            if self._soon or self.traffic:
+                self.now = event[0]
+                self.fire_due()
+            else:
+                self._run_on(horizon, most, until, work)
+            if work[0] or work[1] or until():
+                return
+
+    def _run_on(self, horizon: float, most: float, until: Callable[[], bool], work: Work) -> None:
+        """The same within this second, as long as nothing comes between its timers."""
+        run, soon, traffic, (one, other) = self._run, self._soon, self.traffic, work
+        now, begun, fired = self.now, self.fired, 0
         try:
-            while heap and now < heap[0][0] <= horizon and fired <= most:
-                self.now = now = heap[0][0]
-                mark = next(self.order)
-                while heap and heap[0][0] == now and heap[0][1] < mark:
-                    event = heappop(heap)
-                    fired += 1
-                    event[2](event[3])
-                    heap = self._next() if traffic or not self._soon else self._soon
-                if one or other or until():
-                    break
+            while run:
+                event = run[-1]
+                due = event[0]
+                if due > now:
+                    if soon or traffic or one or other or due > horizon or begun + fired > most or until():
+                        break
+                    self.now = now = due
+                run.pop()
+                fired += 1
+                event[2](event[3])
         finally:
-            self.fired = fired
+            self.fired += fired
 
     def called_off(self) -> None:
         """One `Later` will not happen. Counting what waits takes a while, so that is done only now and then."""
@@ -215,7 +240,8 @@ class Clock:
     def discard_dead(self) -> None:
         """Take out what was called off."""
         self._dead = 0
-        self._soon = [event for event in self._soon if not (isinstance(event[3], Later) and event[3].state)]
+        for ordered in (self._run, self._soon):
+            ordered[:] = [event for event in ordered if not (isinstance(event[3], Later) and event[3].state)]
         heapify(self._soon)
         for events in self._later.values():
             events[:] = [one for one in events if isinstance(one, tuple) or not one.state]
