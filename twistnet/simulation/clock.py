@@ -183,17 +183,23 @@ class Clock:
         What those events schedule for this same instant waits for the next call: that is what makes `callLater(0)`
         run after input and output have had their turn.
         """
-        now, mark, fired = self.now, next(self.order), 0
-        while event := self._next():
-            due, order, call, argument = event
-            if due > now or order >= mark:
-                break
-            self._take(event)
-            fired += 1
-            call(argument)
-        self.fired += fired
+        event = self._next()
+        if event is not None and event[0] <= self.now:
+            self._fire(event)
 
-    def leap(self, horizon: float, most: float, until: Callable[[], bool], work: Work) -> None:
+    def _fire(self, event: Event | None) -> None:
+        """Let the next event happen, and all that are due by now and were scheduled before it."""
+        now, mark, fired = self.now, next(self.order), 0
+        try:
+            while event is not None and event[0] <= now and event[1] < mark:
+                self._take(event)
+                fired += 1
+                event[2](event[3])
+                event = self._next()
+        finally:
+            self.fired += fired
+
+    def leap(self, horizon: float, most: float, until: Callable[[], bool], work: Work) -> bool:
         """Move from one instant to the next that has an event, as long as nothing else is to be done.
 
         Args:
@@ -201,15 +207,21 @@ class Clock:
             most: Until `fired` is above this.
             until: Asked after each instant whether that was enough.
             work: What else there is to be done: it goes on while they are empty.
+
+        Returns:
+            Whether time has moved; not so if the next event is due now, or after the horizon.
         """
+        moved = False
         while (event := self._next()) and self.now < event[0] <= horizon and self.fired <= most:
+            moved = True
             if self._soon or self.traffic:
                 self.now = event[0]
-                self.fire_due()
+                self._fire(event)
             else:
                 self._run_on(horizon, most, until, work)
             if work[0] or work[1] or until():
-                return
+                break
+        return moved
 
     def _run_on(self, horizon: float, most: float, until: Callable[[], bool], work: Work) -> None:
         """The same within this second, as long as nothing comes between its timers."""

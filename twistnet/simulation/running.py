@@ -189,13 +189,17 @@ class Running:
 
     def turn(self) -> None:
         """Let every host have one turn: calls from threads, what is due, then input and output."""
+        if self.attention:
+            self._attend()
+        self.clock.fire_due()
+        self.clock.fired += 1
+        self._serve()
+
+    def _attend(self) -> None:
         for host in [*self.attention]:
             self.attention.pop(host, None)
             self.enter(host)
             host.attend()
-        self.clock.fire_due()
-        self.clock.fired += 1
-        self._serve()
 
     def _serve(self) -> None:
         """Let those read and write whose sockets are ready."""
@@ -208,11 +212,14 @@ class Running:
 
     def _poll(self) -> list[tuple[Watch, int]]:
         """What is ready, as epoll_wait(2) tells it: it stays in its place, before whatever becomes ready meanwhile."""
-        polled = [(watch, watch.events()) for watch in self.ready]
-        for watch, events in polled:
-            if not events:
-                del self.ready[watch]
-        return [told for told in polled if told[1]]
+        ready, told = self.ready, []
+        for watch in [*ready]:
+            events = watch.events()
+            if events:
+                told.append((watch, events))
+            else:
+                del ready[watch]
+        return told
 
     @property
     def is_busy(self) -> bool:
@@ -232,12 +239,12 @@ class Running:
             while not until():
                 moves = bool(self.ready)
                 if not (moves or self.attention):
+                    if clock.leap(horizon, most, until, (self.ready, self.attention)):
+                        self._serve()
+                        continue
                     due = clock.next_time
                     if due is None or due > horizon:
                         return until()
-                    if due > clock.now:
-                        self._leap(horizon, most, until)
-                        continue
                 spins = spins + 1 if clock.now == instant else 0
                 instant = clock.now
                 self.turn()
@@ -248,11 +255,6 @@ class Running:
                 elif spins > SPIN or clock.fired > most:
                     self._spinning(waiting_for)
         return True
-
-    def _leap(self, horizon: float, most: float, until: Callable[[], bool]) -> None:
-        """Go on to the next instant in which there is more to be done than what is due."""
-        self.clock.leap(horizon, most, until, (self.ready, self.attention))
-        self._serve()
 
     def _creep(self, horizon: float) -> None:
         later, due = min(self.clock.now + CREEP * 1e-6, horizon), self.clock.next_time

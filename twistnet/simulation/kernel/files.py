@@ -59,7 +59,7 @@ class Watch:
 
     def events(self) -> int:
         """What of it there is now, `ERR` and `HUP` included."""
-        wants = self.wants
+        wants = (IN if self.reader is not None else 0) | (OUT if self.writer is not None else 0)
         return wants and self.file.poll() & (wants | ERR | HUP)
 
 
