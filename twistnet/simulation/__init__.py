@@ -1,6 +1,6 @@
 """A network in memory: any Twisted code, unmodified, on simulated hosts, in virtual time, with faults.
 
-    clock       virtual time: one heap of what is on its way, one of what waits for its time
+    clock       virtual time: what is on its way, and what waits for its time
     kernel/     sockets as the kernel shows them: buffers, errno, FIN, RST, backlog, ports. No Twisted import
     link        one direction of one path; conditions: what it does to packets; slicing: how streams are cut
     network     hosts, links, names; faulting: what goes wrong with them; running: run, advance, settle
