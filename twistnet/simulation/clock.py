@@ -1,4 +1,4 @@
-"""Virtual time: one heap of what will happen, for every host of a network.
+"""Virtual time, and what will happen in it, for every host of a network.
 
 The rule of this module: time moves only from one event to the next, events of one instant happen in the order in which
 they were scheduled, and nothing here knows what an event is.

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from attrs import evolve, fields_dict
+from attrs import evolve
 
 from ..units import did_you_mean, parse_whole
-from .conditions import LinkConfig
+from .conditions import FIELDS, LinkConfig
 from .trace import Trace
 
 __all__ = ["check", "settings_of"]
@@ -57,10 +57,9 @@ def _problem(mark: pytest.Mark) -> str | None:
 
 def _check_link(link: Any) -> None:
     if isinstance(link, dict):
-        known = fields_dict(LinkConfig)
         for name in link:
-            if name not in known:
-                raise ValueError(f"there is no field {name!r}: {did_you_mean(str(name), known)}")
+            if name not in FIELDS:
+                raise ValueError(f"there is no field {name!r}: {did_you_mean(str(name), FIELDS)}")
         LinkConfig(**link)
     elif not isinstance(link, LinkConfig | None):
         raise TypeError(f"must be a LinkConfig, or a dictionary of its fields, not {link!r}")

@@ -54,7 +54,7 @@ class Network(Running, Faulting):
         hosts: The hosts, by name.
 
     Args:
-        seed: Any whole number.
+        seed: A whole number, at least 0.
         link: What is between hosts unless it is said otherwise: fields of `LinkConfig`; 1 ms of latency by default.
         trace: Where to write down what happens; `Trace(limit=0)` for nowhere.
         patience: How many events `run` and `settle` let happen before they call it a `Livelock`.

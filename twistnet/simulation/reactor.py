@@ -251,6 +251,7 @@ class Host(Readiness, Opening):
 
         Raises:
             Deadlock: Nothing is left that could stop it.
+            Livelock: Things go on happening, and nobody stops it.
         """
         try:
             self.network.run_host(self._itself)
@@ -262,7 +263,7 @@ class Host(Readiness, Opening):
         super().callFromThread(f, *args, **kwargs)
         answers = awaited(sys._getframe(1))
         if answers is not None:
-            self.network.go_on(lambda: not answers.empty(), "blockingCallFromThread")
+            self.network.go_on(lambda: not answers.empty(), "blockingCallFromThread is not done")
 
     def doIteration(self, delay: float | None) -> None:
         """See `ReactorBase.doIteration`."""

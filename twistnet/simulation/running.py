@@ -391,23 +391,24 @@ class Running:
 
         Raises:
             Deadlock: Nothing is left that could stop it.
+            Livelock: Things go on happening, and nobody stops it.
         """
-
-        def stopped() -> bool:
-            return not host._started
-
-        if not self._go(stopped, inf, f"the reactor of {host.name} is not stopped", self._patience):
-            raise self._stuck(f"the reactor of {host.name} is not stopped", None)
+        self.go_on(lambda: not host._started, f"the reactor of {host.name} is not stopped")
 
     def go_on(self, until: Callable[[], bool], waiting_for: str) -> None:
         """Let things happen until something is so, which one who blocks waits for.
 
+        Args:
+            until: Whether it is so.
+            waiting_for: That it is not, in words.
+
         Raises:
             Deadlock: Nothing is left to happen, and it is not so.
+            Livelock: Things go on happening, and it is not so.
         """
         __tracebackhide__ = True
-        if not self._go(until, inf, f"{waiting_for} is not done", self._patience):
-            raise self._stuck(f"{waiting_for} is not done", None)
+        if not self._go(until, inf, waiting_for, self._patience):
+            raise self._stuck(waiting_for, None)
 
     def iterate(self, delay: float | None) -> None:
         """One turn, after waiting for something to happen for so many virtual seconds at most."""

@@ -1,7 +1,7 @@
 """Threads, for a program that must do the same thing every time.
 
-The rule of this module: what is sent to a thread runs at once and to its end, in the next turn of the host; nothing ever
-runs beside anything else.
+The rule of this module: what is sent to a thread runs in the next turn of the host, to its end or until it waits for the
+reactor; nothing ever runs beside anything else.
 """
 
 from __future__ import annotations

@@ -19,6 +19,13 @@ async def told(world: World, family: str = "tcp") -> tuple[Recording, Recording]
     return server, client
 
 
+async def resumed(world: World, server: Recording) -> None:
+    """Let the server read again."""
+    world.record("server", "resumes")
+    server.transport.resumeProducing()
+    await world.settle()
+
+
 @script()
 async def a_paused_side_does_not_notice_a_fin(world: World) -> None:
     """A paused transport does not notice a FIN; after resume the data comes first, then the loss."""
@@ -27,9 +34,7 @@ async def a_paused_side_does_not_notice_a_fin(world: World) -> None:
     client.transport.write(b"data")
     client.transport.loseConnection()
     await world.settle()
-    world.record("server", "resumes")
-    server.transport.resumeProducing()
-    await world.settle()
+    await resumed(world, server)
 
 
 @script()
@@ -41,9 +46,7 @@ async def a_paused_side_does_not_notice_a_reset(world: World) -> None:
     await world.settle()
     client.transport.abortConnection()
     await world.settle()
-    world.record("server", "resumes")
-    server.transport.resumeProducing()
-    await world.settle()
+    await resumed(world, server)
 
 
 @script()
@@ -53,9 +56,7 @@ async def a_paused_side_without_data_is_reset(world: World) -> None:
     server.transport.pauseProducing()
     client.transport.abortConnection()
     await world.settle()
-    world.record("server", "resumes")
-    server.transport.resumeProducing()
-    await world.settle()
+    await resumed(world, server)
 
 
 @script()
@@ -218,9 +219,7 @@ async def pausing_when_the_connection_is_made(world: World) -> None:
     client = world.plain("client", made=lambda p: p.transport.write(b"early"))
     await world.connect(server, client)
     await world.settle()
-    world.record("server", "resumes")
-    server.transport.resumeProducing()
-    await world.settle()
+    await resumed(world, server)
 
 
 @script()

@@ -1,7 +1,7 @@
 """A socket that accepts connections.
 
 The rule of this module: a connection is complete before the program hears of it, and waits in a queue of limited length;
-when that is full, new ones are left unanswered and ask again (listen(2)).
+when that is full, new ones are left unanswered and ask again (listen(2)), unless there is room within a moment.
 """
 
 from __future__ import annotations
