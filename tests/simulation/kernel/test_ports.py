@@ -221,6 +221,7 @@ def test_the_port_of_a_client_is_taken_and_then_free(world: World) -> None:
     client, _ = world.pair()
     world.tries(world.tcp().bind, client.getsockname())
     dead = world.tcp()
+    dead.bind(("127.0.0.1", 0))  # connect(2) may choose a port that somebody's TIME_WAIT still has
     dead.connect_ex(("127.0.0.1", world.dead_port()))
     world.wait(dead, ERR | HUP)
     name = dead.getsockname()
