@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from .services.listening import ListeningService
     from .services.node import NodeConfig, NodeService, make_node, node_from_file
     from .services.plugins import ServicePlugin
+    from .wire.proxy_header import ProxyHeader
+    from .wire.proxy_protocol import ProxyHeaderReader, encode_proxy_header
     from .wire.transforms import Identity, Transform, UpperBytes, UpperText
 
 _HOMES = {
@@ -77,6 +79,8 @@ _HOMES = {
     "services.listening": ("ListeningService",),
     "services.node": ("NodeConfig", "NodeService", "make_node", "node_from_file"),
     "services.plugins": ("ServicePlugin",),
+    "wire.proxy_header": ("ProxyHeader",),
+    "wire.proxy_protocol": ("ProxyHeaderReader", "encode_proxy_header"),
     "wire.transforms": ("Identity", "Transform", "UpperBytes", "UpperText"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -106,6 +110,8 @@ __all__ = [
     "OpenConnections",
     "PolicyViolation",
     "ProtocolError",
+    "ProxyHeader",
+    "ProxyHeaderReader",
     "RemoteProtocolError",
     "ServiceDefinition",
     "ServicePlugin",
@@ -127,6 +133,7 @@ __all__ = [
     "WatchedFactory",
     "__version__",
     "datagram_server_from_string",
+    "encode_proxy_header",
     "make_node",
     "node_from_file",
     "setting",
