@@ -10,7 +10,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 
 from ..errors import RemoteProtocolError
-from .proxy_header import ProxyHeader, show_ipv6
+from .proxy_header import ProxyHeader
 
 __all__ = ["SIGNATURE", "encode_v1", "parse_v1", "size_of_v1"]
 
@@ -64,7 +64,7 @@ def _read_ipv4(word: str, offset: int) -> str:
 def _read_ipv6(word: str, offset: int) -> str:
     try:
         if "%" not in word:  # a zone means nothing on another host
-            return show_ipv6(IPv6Address(word))
+            return str(IPv6Address(word))
     except ValueError:
         pass
     raise RemoteProtocolError(f"{word!a} is no address of IPv6", offset)

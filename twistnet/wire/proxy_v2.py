@@ -7,12 +7,12 @@ right.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import ip_address
 from struct import Struct
 
 from ..errors import RemoteProtocolError
 from .crc32c import crc32c
-from .proxy_header import CHECKSUM, Address, Family, ProxyHeader, decode_path, encode_path, show_ipv6
+from .proxy_header import CHECKSUM, Address, Family, ProxyHeader, decode_path, encode_path
 
 __all__ = ["SIGNATURE", "encode_v2", "parse_v2", "size_of_v2"]
 
@@ -92,11 +92,7 @@ def _unpack_addresses(block: bytes, family: int) -> tuple[Address, Address]:
     source, destination, *ports = _LAYOUTS[Family(family)].unpack(block)
     if family == Family.UNIX:
         return decode_path(source), decode_path(destination)
-    return (_show_host(source), ports[0]), (_show_host(destination), ports[1])
-
-
-def _show_host(packed: bytes) -> str:
-    return str(IPv4Address(packed)) if len(packed) == 4 else show_ipv6(IPv6Address(packed))
+    return (str(ip_address(source)), ports[0]), (str(ip_address(destination)), ports[1])
 
 
 def _unpack_tlvs(octets: bytes, start: int) -> Iterator[tuple[int, bytes]]:
