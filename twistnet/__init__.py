@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from .endpoints.interfaces import IDatagramServerEndpoint, IDatagramServerEndpointStringParser
     from .endpoints.plugins import DatagramEndpointPlugin
+    from .endpoints.proxied import ProxiedClientEndpoint
     from .errors import (
         ConfigurationError,
         ListeningError,
@@ -57,6 +58,7 @@ _HOMES = {
     ),
     "endpoints.interfaces": ("IDatagramServerEndpoint", "IDatagramServerEndpointStringParser"),
     "endpoints.plugins": ("DatagramEndpointPlugin",),
+    "endpoints.proxied": ("ProxiedClientEndpoint",),
     "errors": (
         "ConfigurationError",
         "ListeningError",
@@ -110,6 +112,7 @@ __all__ = [
     "OpenConnections",
     "PolicyViolation",
     "ProtocolError",
+    "ProxiedClientEndpoint",
     "ProxyHeader",
     "ProxyHeaderReader",
     "RemoteProtocolError",

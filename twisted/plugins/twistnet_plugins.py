@@ -5,7 +5,11 @@ Imported whenever any program looks for Twisted plugins: everything heavier than
 
 from twisted.application.service import ServiceMaker
 
-from twistnet.endpoints.plugins import DatagramEndpointPlugin
+from twistnet.endpoints.plugins import (
+    DatagramEndpointPlugin,
+    StreamClientEndpointPlugin,
+    StreamServerEndpointPlugin,
+)
 from twistnet.services.plugins import ServicePlugin
 
 node_command = ServiceMaker(
@@ -34,3 +38,6 @@ unix_datagram_endpoint = DatagramEndpointPlugin(
 systemd_datagram_endpoint = DatagramEndpointPlugin(
     "systemd-datagram", "twistnet.endpoints.datagram.parse_systemd_datagram"
 )
+
+proxied_endpoint = StreamClientEndpointPlugin("proxied", "twistnet.endpoints.proxied_strings.parse_proxied")
+guarded_endpoint = StreamServerEndpointPlugin("guarded", "twistnet.endpoints.guarded.parse_guarded")

@@ -16,6 +16,7 @@ from twisted.plugin import getPlugins
 
 from ..endpoints.datagram_client import DatagramTarget, parse_datagram_target
 from ..endpoints.descriptions import parse_peer, split_description
+from ..endpoints.proxied_strings import introduced, take_header
 from ..endpoints.unix_paths import check_length
 from ..units import did_you_mean
 
@@ -36,24 +37,36 @@ def stream_target(reactor: Any, words: Sequence[str]) -> Any:
     if len(words) == 2:
         return HostnameEndpoint(reactor, *parse_peer(words[0], words[1]))
     (prefix, *arguments), keywords = split_description(words[0])
+    if prefix == "proxied":
+        inner, header = take_header(arguments, keywords)
+        return introduced(inner.prefix, stream_target(reactor, [str(inner)]), header)
     if prefix == "tcp6":
         return TCP6ClientEndpoint(reactor, *_host_and_port(words[0], arguments, keywords))
-    parsers = {parser.prefix for parser in getPlugins(IStreamClientEndpointStringParserWithReactor)}
-    known = {"tcp", "unix", "ssl", *parsers}
-    if prefix not in known:
-        hint = did_you_mean(prefix, known | {"udp", "udp6", "unix-datagram", "tcp6"})
-        raise ValueError(f"{words[0]!r} begins with no known prefix, and is no HOST with a PORT; {hint}")
-    if prefix in {"tls", "ssl"} and not find_spec("OpenSSL"):
-        raise ValueError(f"{words[0]!r} needs pyOpenSSL: pip install 'twistnet[tls]'")
-    if prefix == "tcp":
-        _host_and_port(words[0], arguments, keywords)
-    if prefix == "unix":
-        check_length((arguments or [keywords.get("path", "")])[0])
+    _check(words[0], prefix, arguments, keywords)
     try:
         return clientFromString(reactor, words[0])
     except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
         reason = re.sub(r"^\S+\(\) ", "", str(error)) or type(error).__name__
         raise ValueError(f"{words[0]!r} cannot be used: {reason}") from error
+
+
+def _check(text: str, prefix: str, arguments: Sequence[str], keywords: dict[str, str]) -> None:
+    """Refuse what Twisted would, and less clearly, or not at once."""
+    known = {
+        "tcp",
+        "unix",
+        "ssl",
+        *(p.prefix for p in getPlugins(IStreamClientEndpointStringParserWithReactor)),
+    }
+    if prefix not in known:
+        hint = did_you_mean(prefix, known | {"udp", "udp6", "unix-datagram", "tcp6"})
+        raise ValueError(f"{text!r} begins with no known prefix, and is no HOST with a PORT; {hint}")
+    if prefix in {"tls", "ssl"} and not find_spec("OpenSSL"):
+        raise ValueError(f"{text!r} needs pyOpenSSL: pip install 'twistnet[tls]'")
+    if prefix == "tcp":
+        _host_and_port(text, arguments, keywords)
+    if prefix == "unix":
+        check_length((arguments or [keywords.get("path", "")])[0])
 
 
 def _host_and_port(text: str, arguments: Sequence[str], keywords: dict[str, str]) -> tuple[str, int]:

@@ -1,4 +1,4 @@
-"""The drop-in's side of the datagram endpoints: a prefix, and the name of what parses it.
+"""The drop-in's side of the endpoints: a prefix, and the name of what parses it.
 
 The rule of this module: the drop-in is imported whenever twistd looks for plugins, so this imports next to nothing.
 """
@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from twisted.internet.interfaces import (
+    IStreamClientEndpointStringParserWithReactor,
+    IStreamServerEndpointStringParser,
+)
 from twisted.plugin import IPlugin
 from twisted.python.reflect import namedAny
 from zope.interface import implementer
@@ -14,9 +18,11 @@ from zope.interface import implementer
 from .interfaces import IDatagramServerEndpointStringParser
 
 if TYPE_CHECKING:
+    from twisted.internet.interfaces import IStreamClientEndpoint, IStreamServerEndpoint
+
     from .interfaces import IDatagramServerEndpoint
 
-__all__ = ["DatagramEndpointPlugin"]
+__all__ = ["DatagramEndpointPlugin", "StreamClientEndpointPlugin", "StreamServerEndpointPlugin"]
 
 
 @implementer(IPlugin, IDatagramServerEndpointStringParser)
@@ -36,3 +42,41 @@ class DatagramEndpointPlugin:
     def parse_datagram_server(self, reactor: Any, *args: str, **kwargs: str) -> IDatagramServerEndpoint:
         """See `IDatagramServerEndpointStringParser.parse_datagram_server`."""
         return cast("IDatagramServerEndpoint", namedAny(self.parser)(reactor, *args, **kwargs))
+
+
+@implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
+class StreamClientEndpointPlugin:
+    """Adds a prefix to Twisted's `clientFromString`, from a file in `twisted/plugins`.
+
+    Args:
+        prefix: What the strings begin with.
+        parser: The dotted name of a callable that takes the reactor and the arguments of the string, all text, and
+            returns an `IStreamClientEndpoint`.
+    """
+
+    def __init__(self, prefix: str, parser: str) -> None:
+        self.prefix = prefix
+        self.parser = parser
+
+    def parseStreamClient(self, reactor: Any, *args: object, **kwargs: object) -> IStreamClientEndpoint:
+        """See `IStreamClientEndpointStringParserWithReactor.parseStreamClient`."""
+        return cast("IStreamClientEndpoint", namedAny(self.parser)(reactor, *args, **kwargs))
+
+
+@implementer(IPlugin, IStreamServerEndpointStringParser)
+class StreamServerEndpointPlugin:
+    """Adds a prefix to Twisted's `serverFromString`, from a file in `twisted/plugins`.
+
+    Args:
+        prefix: What the strings begin with.
+        parser: The dotted name of a callable that takes the reactor and the arguments of the string, all text, and
+            returns an `IStreamServerEndpoint`.
+    """
+
+    def __init__(self, prefix: str, parser: str) -> None:
+        self.prefix = prefix
+        self.parser = parser
+
+    def parseStreamServer(self, reactor: Any, *args: object, **kwargs: object) -> IStreamServerEndpoint:
+        """See `IStreamServerEndpointStringParser.parseStreamServer`."""
+        return cast("IStreamServerEndpoint", namedAny(self.parser)(reactor, *args, **kwargs))
