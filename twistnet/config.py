@@ -99,6 +99,22 @@ def choice(*words: str) -> Kind:
 DURATION = Kind(parse_duration, "DURATION")
 SIZE = Kind(parse_size, "SIZE")
 RATE = Kind(parse_rate, "NUMBER")
+
+
+def _above_zero(parse: Callable[[Any], T]) -> Callable[[Any], T]:
+    """A parser that takes no 0: a policy that lets nothing through is a mistake."""
+
+    def parse_above_zero(value: Any) -> T:
+        parsed = parse(value)
+        if not parsed:
+            raise ValueError(f"{value!r} is not above 0; leave it out for no limit")
+        return parsed
+
+    return parse_above_zero
+
+
+TIMEOUT = Kind(_above_zero(parse_duration), "DURATION")
+OCTETS = Kind(_above_zero(parse_size), "SIZE")
 COUNT = Kind(lambda value: parse_whole(value, lowest=1, highest=2**31 - 1), "NUMBER")
 FLAG = Kind(parse_flag, "")
 SWITCH = Kind(parse_flag, "on|off")
@@ -112,16 +128,12 @@ def _convert(value: Any, attribute: Attribute[Any]) -> Any:
     if value is attribute.default or (value is None and attribute.default is None):
         return value
     try:
-        result = kind_of(attribute).parse(value)
+        return kind_of(attribute).parse(value)
     except ValueError as error:
         raise ConfigurationError(str(error), (attribute.name,)) from None
-    if attribute.metadata["later"] and result != attribute.default:
-        problem = f"{value!r} cannot be honoured: this version of twistnet does not have that policy yet"
-        raise ConfigurationError(problem, (attribute.name,))
-    return result
 
 
-def setting(default: Any, kind: Kind, text: str, *, group: str = "Service", later: bool = False) -> Any:
+def setting(default: Any, kind: Kind, text: str, *, group: str = "Service") -> Any:
     """A field of a configuration model.
 
     Args:
@@ -129,9 +141,8 @@ def setting(default: Any, kind: Kind, text: str, *, group: str = "Service", late
         kind: How a value is read: one of this module's constants, or a `choice`.
         text: One line for `--help`, without a full stop.
         group: The heading it stands under in `--help`.
-        later: Nothing honours it yet: any value but the default is refused.
     """
-    metadata = {"kind": kind, "help": text, "group": group, "later": later}
+    metadata = {"kind": kind, "help": text, "group": group}
     return field(default=default, converter=Converter(_convert, takes_field=True), metadata=metadata)
 
 
@@ -146,59 +157,56 @@ class ConnectionConfig:
     """What a listening port allows a stream connection. Durations are in seconds, sizes in octets.
 
     Raises:
-        ConfigurationError: A value of the wrong kind or range, or one that this version cannot honour.
+        ConfigurationError: A value of the wrong kind or range, or one that contradicts another.
     """
 
-    max_connections: int | None = setting(None, COUNT, "connections open at once", group="Policy", later=True)
-    per_source: int | None = setting(
-        None, COUNT, "connections from one address (IPv6: one /64)", group="Policy", later=True
-    )
+    max_connections: int | None = setting(None, COUNT, "connections open at once", group="Policies")
     overflow: str = setting(
-        "wait", choice("wait", "refuse"), "what a connection too many meets", group="Policy", later=True
+        "wait", choice("wait", "refuse"), "what a connection above max_connections meets", group="Policies"
     )
-    accept_rate: float | None = setting(
-        None, RATE, "connections a second from one source", group="Policy", later=True
+    per_source: int | None = setting(
+        None, COUNT, "connections from one address (IPv6: one /64)", group="Policies"
     )
+    accept_rate: float | None = setting(None, RATE, "connections a second from one source", group="Policies")
     accept_burst: int | None = setting(
-        None, COUNT, "connections at once above accept_rate", group="Policy", later=True
+        None, COUNT, "connections at once above accept_rate; a second's worth if unset", group="Policies"
+    )
+    allow: tuple[Network, ...] = setting((), NETWORKS, "networks that may connect", group="Policies")
+    deny: tuple[Network, ...] = setting(
+        (), NETWORKS, "networks that may not connect, whatever is allowed", group="Policies"
     )
     idle_timeout: float | None = setting(
-        None, DURATION, "close after so long without a byte", group="Policy", later=True
+        None, TIMEOUT, "close after so long without a byte", group="Policies"
     )
-    lifetime: float | None = setting(
-        None, DURATION, "close after so long in any case", group="Policy", later=True
-    )
+    lifetime: float | None = setting(None, TIMEOUT, "close after so long in any case", group="Policies")
     handshake_timeout: float | None = setting(
-        None, DURATION, "how long TLS may take to begin", group="Policy", later=True
+        None, TIMEOUT, "how long TLS, and a PROXY header, may take", group="Policies"
     )
-    rate: int | None = setting(
-        None, SIZE, "bytes a second of one connection, each way", group="Policy", later=True
+    rate: int | None = setting(None, OCTETS, "bytes a second of one connection, each way", group="Policies")
+    burst: int | None = setting(
+        None, OCTETS, "bytes at once above rate; a fifth of a second's worth if unset", group="Policies"
     )
-    burst: int | None = setting(None, SIZE, "bytes at once above rate", group="Policy", later=True)
     high_water_mark: int | None = setting(
-        None, SIZE, "stop reading with more than this unsent", group="Policy", later=True
+        None, OCTETS, "stop reading with more than this unsent", group="Policies"
     )
     low_water_mark: int | None = setting(
-        None, SIZE, "read again with less than this unsent", group="Policy", later=True
+        None,
+        SIZE,
+        "read again with no more than this unsent; a quarter of the other if unset",
+        group="Policies",
     )
     write_buffer_limit: int | None = setting(
-        None, SIZE, "abort a peer that leaves more unread", group="Policy", later=True
-    )
-    allow: tuple[Network, ...] = setting(
-        (), NETWORKS, "networks that may connect", group="Policy", later=True
-    )
-    deny: tuple[Network, ...] = setting(
-        (), NETWORKS, "networks that may not connect", group="Policy", later=True
+        None, OCTETS, "abort a peer that leaves more unread", group="Policies"
     )
     proxy_protocol: str = setting(
-        "off", choice("off", "v1", "v2", "auto"), "expect a PROXY header", group="Policy", later=True
+        "off", choice("off", "v1", "v2", "auto"), "expect a PROXY header", group="Policies"
     )
     proxy_allow_from: tuple[Network, ...] = setting(
-        (), NETWORKS, "networks whose PROXY header counts", group="Policy", later=True
+        (), NETWORKS, "networks whose PROXY header counts; all if unset", group="Policies"
     )
-    dry_run: bool = setting(False, FLAG, "decide and count, but refuse nothing", group="Policy", later=True)
+    dry_run: bool = setting(False, FLAG, "decide and count, but refuse nothing", group="Policies")
     graceful_timeout: float = setting(
-        5.0, DURATION, "at a stop, wait so long for open connections", group="Connections"
+        5.0, DURATION, "how long a close may take before the connection is aborted", group="Connections"
     )
     no_delay: bool = setting(False, FLAG, "send small segments at once (TCP_NODELAY)", group="Connections")
     keepalive: bool = setting(False, FLAG, "probe idle peers (SO_KEEPALIVE)", group="Connections")
@@ -206,16 +214,29 @@ class ConnectionConfig:
         1024, COUNT, "connections the kernel holds before they are accepted", group="Connections"
     )
     reuse_port: bool = setting(
-        False, FLAG, "share the port with other processes (SO_REUSEPORT; datagrams)", group="Connections"
+        False, FLAG, "share the port with other processes (SO_REUSEPORT)", group="Connections"
     )
     access_log: bool = setting(
         False, FLAG, "one line for each connection opened and closed", group="Connections"
     )
 
     def __attrs_post_init__(self) -> None:
-        low, high = self.low_water_mark, self.high_water_mark
-        if low is not None and high is not None and low > high:
-            raise ConfigurationError(f"{low} is above high_water_mark, which is {high}", ("low_water_mark",))
+        for name, needed in _NEEDS.items():
+            if getattr(self, name) not in {None, ()} and getattr(self, needed) in {None, "off"}:
+                raise ConfigurationError(f"means nothing without {needed}", (name,))
+        for smaller, larger in _ORDERED:
+            low, high = getattr(self, smaller), getattr(self, larger)
+            if low is not None and high is not None and low > high:
+                raise ConfigurationError(f"{low} is above {larger}, which is {high}", (smaller,))
+
+
+_NEEDS = {
+    "accept_burst": "accept_rate",
+    "burst": "rate",
+    "low_water_mark": "high_water_mark",
+    "proxy_allow_from": "proxy_protocol",
+}
+_ORDERED = (("low_water_mark", "high_water_mark"), ("high_water_mark", "write_buffer_limit"))
 
 
 @frozen(kw_only=True, slots=False)

@@ -12,16 +12,26 @@ from .units import one_line
 
 __all__ = [
     "ConfigurationError",
+    "ConnectingTooFast",
     "Deadlock",
+    "Denied",
     "ErrorsLogged",
+    "HandshakeTimeout",
+    "IdleTimeout",
+    "LifetimeExceeded",
     "ListeningError",
     "Livelock",
     "LocalProtocolError",
+    "NotAllowed",
     "PolicyViolation",
     "ProtocolError",
+    "ProxyHeaderRefused",
     "RemoteProtocolError",
     "SimulationError",
+    "TooManyConnections",
+    "TooManyFromSource",
     "TwistnetError",
+    "WriteBufferExceeded",
     "WrongReactor",
 ]
 
@@ -99,7 +109,81 @@ class LocalProtocolError(ProtocolError):
 
 
 class PolicyViolation(TwistnetError):
-    """A connection was ended because a policy did not allow it; one subclass for each policy."""
+    """What a connection did that a policy does not allow; one subclass for each policy.
+
+    Attributes:
+        policy: The name of the setting.
+        detail: What it was, in a few words.
+    """
+
+    policy = ""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return f"{self.detail} ({self.policy})"
+
+
+class TooManyConnections(PolicyViolation):
+    """As many connections as there may be are open."""
+
+    policy = "max_connections"
+
+
+class TooManyFromSource(PolicyViolation):
+    """One source has as many connections open as it may have."""
+
+    policy = "per_source"
+
+
+class ConnectingTooFast(PolicyViolation):
+    """One source connects more often than it may."""
+
+    policy = "accept_rate"
+
+
+class NotAllowed(PolicyViolation):
+    """The peer is in none of the networks that may connect."""
+
+    policy = "allow"
+
+
+class Denied(PolicyViolation):
+    """The peer is in a network that may not connect."""
+
+    policy = "deny"
+
+
+class IdleTimeout(PolicyViolation):
+    """Nothing was sent either way for too long."""
+
+    policy = "idle_timeout"
+
+
+class LifetimeExceeded(PolicyViolation):
+    """The connection was open for too long."""
+
+    policy = "lifetime"
+
+
+class HandshakeTimeout(PolicyViolation):
+    """TLS, or the PROXY header, took too long."""
+
+    policy = "handshake_timeout"
+
+
+class WriteBufferExceeded(PolicyViolation):
+    """The peer left too much unread."""
+
+    policy = "write_buffer_limit"
+
+
+class ProxyHeaderRefused(PolicyViolation):
+    """The PROXY header was wrong, or came from somebody whose headers do not count."""
+
+    policy = "proxy_protocol"
 
 
 class SimulationError(TwistnetError):

@@ -92,6 +92,11 @@ class Description:
         return next((word for word in (self.prefix, *self.arguments) if word in _ARGUMENTS), "")
 
     @property
+    def known(self) -> tuple[str, ...]:
+        """The arguments that the leaf takes."""
+        return _ARGUMENTS.get(self.leaf, ())
+
+    @property
     def values(self) -> dict[str, str]:
         """The arguments of the leaf by their keys, however they were given."""
         return dict(zip(_ARGUMENTS.get(self.leaf, ()), self._positional, strict=False)) | dict(self.keywords)

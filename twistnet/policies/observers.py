@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 
 from ..addresses import show_address
 from ..config import ConnectionConfig
-from .connections import WatchedConnection
+from .guarded_connection import GuardedConnection
 
 __all__ = ["AccessLog", "OpenConnections", "SocketOptions"]
 
@@ -24,17 +24,17 @@ class OpenConnections:
     """The connections that are open."""
 
     def __init__(self) -> None:
-        self._open: set[WatchedConnection] = set()
+        self._open: set[GuardedConnection] = set()
         self._waiting: list[Deferred[None]] = []
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, connection: WatchedConnection) -> None:
+    def opened(self, connection: GuardedConnection) -> None:
         """See `ConnectionObserver.opened`."""
         self._open.add(connection)
 
-    def closed(self, connection: WatchedConnection, reason: Failure) -> None:
+    def closed(self, connection: GuardedConnection, reason: Failure) -> None:
         """See `ConnectionObserver.closed`."""
         self._open.discard(connection)
         if not self._open:
@@ -50,6 +50,11 @@ class OpenConnections:
         self._waiting.append(deferred)
         return deferred
 
+    def finish(self) -> None:
+        """Half-close every connection: say that nothing more is sent, and go on reading."""
+        for connection in list(self._open):
+            connection.finish()
+
     def abort(self) -> None:
         """End every connection now."""
         for connection in list(self._open):
@@ -62,7 +67,7 @@ class SocketOptions:
     def __init__(self, config: ConnectionConfig) -> None:
         self._config = config
 
-    def opened(self, connection: WatchedConnection) -> None:
+    def opened(self, connection: GuardedConnection) -> None:
         """See `ConnectionObserver.opened`. What is not TCP has no such options."""
         transport = connection.transport
         if ITCPTransport.providedBy(transport) and hasattr(transport, "setTcpNoDelay"):
@@ -71,7 +76,7 @@ class SocketOptions:
             if self._config.keepalive:
                 transport.setTcpKeepAlive(True)
 
-    def closed(self, connection: WatchedConnection, reason: Failure) -> None:
+    def closed(self, connection: GuardedConnection, reason: Failure) -> None:
         """See `ConnectionObserver.closed`."""
 
 
@@ -87,12 +92,12 @@ class AccessLog:
         self._service = service
         self._every = every
 
-    def opened(self, connection: WatchedConnection) -> None:
+    def opened(self, connection: GuardedConnection) -> None:
         """See `ConnectionObserver.opened`."""
         if self._every:
             _log.info("{service}: {peer} opened", service=self._service, peer=show_address(connection.peer))
 
-    def closed(self, connection: WatchedConnection, reason: Failure) -> None:
+    def closed(self, connection: GuardedConnection, reason: Failure) -> None:
         """See `ConnectionObserver.closed`."""
         if self._every or not reason.check(ConnectionDone, ConnectionAborted):
             _log.info(
@@ -106,7 +111,7 @@ class AccessLog:
             )
 
 
-def _reason(connection: WatchedConnection, reason: Failure) -> str:
+def _reason(connection: GuardedConnection, reason: Failure) -> str:
     """Why a connection ended, in a few words of one line."""
     if reason.check(ConnectionDone):
         return "closed by the service" if connection.closing else "closed by the peer"

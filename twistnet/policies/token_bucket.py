@@ -38,11 +38,19 @@ class TokenBucket:
 
     def take(self, now: float, tokens: float = 1.0) -> bool:
         """Whether that many tokens were there; if so they are gone."""
-        self._refill(now)
-        if self._tokens < tokens:
+        if not self.has(now, tokens):
             return False
         self._tokens -= tokens
         return True
+
+    def has(self, now: float, tokens: float = 1.0) -> bool:
+        """Whether that many tokens are there."""
+        self._refill(now)
+        return self._tokens >= tokens
+
+    def is_full(self, now: float) -> bool:
+        """Whether nothing is missing."""
+        return self.has(now, self.burst)
 
     def charge(self, now: float, tokens: float) -> None:
         """Take what has been used already, down to an empty bucket."""
@@ -78,3 +86,8 @@ class Recent(Generic[Key, Value]):
         if len(self._entries) >= self._limit:
             self._entries.popitem(last=False)
         return self._entries.setdefault(key, self._make(key))
+
+    def drop_oldest_while(self, idle: Callable[[Value], bool]) -> None:
+        """Forget entries, the one that has been idle longest first, for as long as it says nothing any more."""
+        while self._entries and idle(next(iter(self._entries.values()))):
+            self._entries.popitem(last=False)

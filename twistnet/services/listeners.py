@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from ..config import ConnectionConfig, DatagramConfig
 from ..endpoints.datagram import datagram_prefixes, datagram_server_from_string
 from ..endpoints.descriptions import Description
+from ..endpoints.guarded import listen_guarded, share_port
 from ..endpoints.unix_paths import check_length, clear_dead_socket
 from ..errors import ListeningError
 from ..units import did_you_mean
@@ -63,15 +64,16 @@ class Listener:
         return int(getattr(self.endpoint, "max_datagram", otherwise))
 
     def listen(self, answerer: Any) -> Deferred[IListeningPort]:
-        """Open the socket.
+        """Open the socket, for a datagram protocol or a guarded factory.
 
         Returns:
             A Deferred of the port; it fails with `CannotListenError` or `OSError`.
         """
         if self.description.leaf == "unix":
             clear_dead_socket(self.description.values["address"])
-        listening: Deferred[IListeningPort] = self.endpoint.listen(answerer)
-        return listening
+        if self.answers_datagrams:
+            return self.endpoint.listen(answerer)  # type: ignore[no-any-return]
+        return listen_guarded(answerer.clock, self.endpoint, answerer)
 
 
 def parse_listener(
@@ -91,12 +93,14 @@ def parse_listener(
             description = description.with_default("reuse_port", "on")
         endpoint = _datagram_endpoint(reactor, description, text)
         return Listener(text, description, endpoint, answers_datagrams=True)
-    if connections.reuse_port:
-        raise ValueError(
-            f"reuse_port is for datagrams in this version of twistnet, and {text!r} is for streams"
-        )
     description = description.with_default("backlog", str(connections.backlog))
-    return Listener(text, description, _stream_endpoint(reactor, description, text), answers_datagrams=False)
+    endpoint = _stream_endpoint(reactor, description, text)
+    if connections.reuse_port:
+        try:
+            share_port(endpoint)
+        except ValueError as error:
+            raise ValueError(f"{text!r}: {error}") from None
+    return Listener(text, description, endpoint, answers_datagrams=False)
 
 
 def _datagram_endpoint(reactor: Any, description: Description, text: str) -> Any:

@@ -1,7 +1,7 @@
 """A service that listens, in many places if need be, and stops without cutting anybody off.
 
 The rule of this module: starting either opens every listener or none, and says in one error which would not open;
-stopping closes the listeners first, then waits, then aborts. Both can be repeated.
+stopping closes the listeners first, all of them, then waits, then half-closes, then aborts. Both can be repeated.
 """
 
 from __future__ import annotations
@@ -21,9 +21,13 @@ from ..addresses import show_address
 from ..config import ConnectionConfig, DatagramConfig
 from ..endpoints.unix_paths import OwnPath, give_up_path, own_path
 from ..errors import ConfigurationError, ListeningError
-from ..policies.connections import WatchedFactory
+from ..policies.counters import policy_counters
+from ..policies.gate import Gate
 from ..policies.guarded_datagrams import GuardedDatagramProtocol
+from ..policies.guarded_factory import GuardedFactory
 from ..policies.observers import AccessLog, OpenConnections, SocketOptions
+from ..policies.reception import Reception
+from .drain import Drain, ServiceState
 from .listeners import Listener, listening_error, parse_listener
 
 __all__ = ["ListeningService"]
@@ -46,6 +50,7 @@ class ListeningService(Service):
 
     Attributes:
         open: The connections that are open, since the service was last started.
+        counters: How often each policy has decided what, since the process began.
         ports: The listening ports.
 
     Raises:
@@ -68,6 +73,7 @@ class ListeningService(Service):
             raise ConfigurationError(f"{listen!r} is not a list of endpoint strings", ("listen",))
         self.name = name
         self.open = OpenConnections()
+        self.counters = policy_counters(name)
         self.ports: list[IListeningPort] = []
         self._paths: list[tuple[IListeningPort, OwnPath]] = []
         self._reactor = reactor
@@ -79,9 +85,10 @@ class ListeningService(Service):
         self._opening: list[Deferred[Any]] = []
         self._closing = 0
         self._waiting: list[Deferred[Any]] = []
-        self._draining: list[OpenConnections] = []
+        self._draining: list[Drain] = []
         self._started = False
         self._patient = True
+        self._reception = Reception(Gate(self._connections), self.counters, reactor)
         self._listeners = [self._listener(text, index) for index, text in enumerate(listen)]
 
     def privilegedStartService(self) -> None:
@@ -98,6 +105,7 @@ class ListeningService(Service):
         self._started = True
         self._patient = True
         self.open = OpenConnections()
+        self._reception = Reception(Gate(self._connections), self.counters, self._reactor)
         for listener in self._listeners:
             self._open_one(listener)
 
@@ -125,8 +133,22 @@ class ListeningService(Service):
     def abort(self) -> None:
         """End every connection now, and do not wait for any at the next stop."""
         self._patient = False
-        for connections in (self.open, *self._draining):
+        for connections in (self.open, *(drain.connections for drain in self._draining)):
             connections.abort()
+
+    @property
+    def state(self) -> ServiceState:
+        """What the service is doing."""
+        if self._started:
+            return ServiceState.LISTENING
+        if self._closing:
+            return ServiceState.CLOSING
+        return self._draining[-1].state if self._draining else ServiceState.STOPPED
+
+    @property
+    def draining(self) -> int:
+        """Connections that a stop still waits for."""
+        return sum(len(drain.connections) for drain in self._draining)
 
     def _listener(self, text: str, index: int) -> Listener:
         try:
@@ -154,7 +176,7 @@ class ListeningService(Service):
                 _log.error("{error}", error=error)
 
         opening = self._when_closed()
-        opening.addCallback(lambda _: listener.listen(self._answerer(listener)))
+        opening.addCallback(lambda _: self._listen(listener))
         self._opening.append(opening)
         opening.addBoth(self._no_longer_opening, opening)
         opening.addCallback(self._opened, listener)
@@ -216,41 +238,31 @@ class ListeningService(Service):
         if not len(connections):
             return
         timeout = self._connections.graceful_timeout if self._patient else 0.0
-        _log.info(
-            "{service} waits up to {timeout:g} s for {count} open connections",
-            service=self.name,
-            timeout=timeout,
-            count=len(connections),
-        )
-        self._draining.append(connections)
-        deadline = self._reactor.callLater(timeout, self._abort, connections)
+        drain = Drain(connections, str(self.name), timeout, self._reactor)
+        self._draining.append(drain)
         try:
-            await connections.when_none()
+            await drain.run()
         finally:
-            self._draining.remove(connections)
-            if deadline.active():
-                deadline.cancel()
+            self._draining.remove(drain)
 
-    def _abort(self, connections: OpenConnections) -> None:
-        _log.info("{service} aborts {count} connections", service=self.name, count=len(connections))
-        connections.abort()
-
-    def _answerer(self, listener: Listener) -> Any:
-        """What a listener hands its connections or datagrams to."""
+    def _listen(self, listener: Listener) -> Deferred[IListeningPort]:
+        """Open the socket of a listener, with what stands before the service's own factory or protocol."""
         name = str(self.name)
         if listener.answers_datagrams:
             assert self._datagram is not None
             config = evolve(
                 self._datagrams, max_datagram=listener.endpoint_limit(self._datagrams.max_datagram)
             )
-            return GuardedDatagramProtocol(self._datagram(), config, self._reactor, name)
+            return listener.listen(GuardedDatagramProtocol(self._datagram(), config, self._reactor, name))
         assert self._stream is not None
-        observers = (
-            self.open,
-            SocketOptions(self._connections),
-            AccessLog(name, every=self._connections.access_log),
-        )
-        return WatchedFactory(self._stream, observers, self._reactor, name)
+        allowed, reactor = self._connections, self._reactor
+        observers = (SocketOptions(allowed), AccessLog(name, every=allowed.access_log))
+        factory = GuardedFactory(
+            self._stream,
+            allowed, clock=reactor, name=name, observers=observers,
+            reception=self._reception, counters=self.counters, open_connections=self.open,
+        )  # fmt: skip
+        return listener.listen(factory)
 
 
 def _accept_waiting(port: Any, connections: OpenConnections, backlog: int) -> None:

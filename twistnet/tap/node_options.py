@@ -15,7 +15,7 @@ from ..config import ConnectionConfig, DatagramConfig, Kind
 from ..errors import ConfigurationError
 from ..services.definition import SHARED, find_service, installed_services
 from ..services.node import DEFAULT, NodeConfig, make_node, node_from_file
-from .options import LOG_FILE, CommandOptions, Option, add_methods, flag, hidden_of, in_order, options_of
+from .options import LOG_FILE, CommandOptions, Option, add_methods, flag, in_order, options_of
 
 __all__ = ["NodeOptions"]
 
@@ -72,8 +72,8 @@ class NodeOptions(CommandOptions):
             raise error.within("service") from None
 
 
-def _every_option() -> tuple[list[Option], list[Option]]:
-    """What the command offers, and what it only knows: the options of all services that can be loaded."""
+def _every_option() -> list[Option]:
+    """The options of all services that can be loaded."""
     offered = {option.name: option for model in SHARED for option in options_of(model)}
     for name in sorted(installed_services()):
         try:
@@ -85,9 +85,9 @@ def _every_option() -> tuple[list[Option], list[Option]]:
             offered[option.name] = attrs.evolve(
                 others, group=f"{others.group}, {name}".removeprefix("Service, ")
             )
-    return [CONFIG, SERVICE, LOG_FILE, *offered.values()], [o for model in SHARED for o in hidden_of(model)]
+    return [CONFIG, SERVICE, LOG_FILE, *offered.values()]
 
 
-_offered, _hidden = _every_option()
+_offered = _every_option()
 NodeOptions.offered = in_order(_offered)
-add_methods(NodeOptions, (*_offered, *_hidden))
+add_methods(NodeOptions, _offered)

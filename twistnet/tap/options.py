@@ -59,7 +59,7 @@ def flag(name: str) -> str:
 
 
 def options_of(model: Any) -> list[Option]:
-    """The options that the fields of a model make; a policy that does not exist yet is not offered."""
+    """The options that the fields of a model make."""
     return [
         Option(
             field.name,
@@ -69,16 +69,6 @@ def options_of(model: Any) -> list[Option]:
             _shown_default(field),
         )
         for field in attrs.fields(model)
-        if not field.metadata.get("later")
-    ]
-
-
-def hidden_of(model: Any) -> list[Option]:
-    """Those of the policies that do not exist yet: known, so that they are refused with a reason."""
-    return [
-        Option(field.name, kind_of(field), "", "")
-        for field in attrs.fields(model)
-        if field.metadata.get("later")
     ]
 
 
@@ -224,13 +214,13 @@ def service_options(name: str) -> type[CommandOptions]:
             return make_node({name: self.given}, log_file=log_file)
 
     ServiceOptions.offered = in_order(offered)
-    add_methods(ServiceOptions, (*offered, *hidden_of(definition.settings)))
+    add_methods(ServiceOptions, offered)
     return ServiceOptions
 
 
 def in_order(options: Iterable[Option]) -> tuple[Option, ...]:
     """The options in the order in which `--help` shows them."""
-    groups = ("Node", "Listening", "Service", "Connections", "Datagrams", "Logging")
+    groups = ("Node", "Listening", "Service", "Policies", "Connections", "Datagrams", "Logging")
     return tuple(
         sorted(options, key=lambda option: groups.index(option.group) if option.group in groups else 2)
     )

@@ -26,10 +26,11 @@ from tests.logged import LoggedCase
 from twistnet import (
     AccessLog,
     ConnectionConfig,
+    GuardedConnection,
+    GuardedFactory,
     OpenConnections,
+    PolicyCounters,
     SocketOptions,
-    WatchedConnection,
-    WatchedFactory,
 )
 
 PEER = IPv4Address("TCP", "192.0.2.7", 40000)
@@ -41,10 +42,10 @@ class Recorder:
     def __init__(self) -> None:
         self.events: list[Any] = []
 
-    def opened(self, connection: WatchedConnection) -> None:
+    def opened(self, connection: GuardedConnection) -> None:
         self.events.append(("opened", connection.peer))
 
-    def closed(self, connection: WatchedConnection, reason: Failure) -> None:
+    def closed(self, connection: GuardedConnection, reason: Failure) -> None:
         self.events.append(("closed", reason.type))
 
 
@@ -62,15 +63,22 @@ class Inner(Protocol):
 
 
 class WatchedTests(SynchronousTestCase):
-    """`WatchedFactory`, `WatchedConnection` and `WatchedTransport`."""
+    """`GuardedFactory`, `GuardedConnection` and `WatchedTransport`."""
 
     def setUp(self) -> None:
         self.clock = Clock()
         self.recorder = Recorder()
 
-    def factory(self, inner: Any) -> WatchedFactory:
+    def factory(self, inner: Any) -> GuardedFactory:
         """A factory of protocols of some class, watched."""
-        return WatchedFactory(Factory.forProtocol(inner), [self.recorder], self.clock, "test")
+        return GuardedFactory(
+            Factory.forProtocol(inner),
+            ConnectionConfig(),
+            clock=self.clock,
+            name="test",
+            observers=[self.recorder],
+            counters=PolicyCounters(),
+        )
 
     def connect(self, inner: Any = Inner, transport: Any = None) -> tuple[Any, Any, Any]:
         """The outer protocol, the inner one and the transport."""
@@ -78,7 +86,7 @@ class WatchedTests(SynchronousTestCase):
         transport = transport or StringTransport(peerAddress=PEER)
         assert outer is not None
         outer.makeConnection(transport)
-        return outer, outer.inner, transport
+        return outer, outer.inner, transport  # type: ignore[attr-defined]
 
     def test_data_goes_both_ways_and_is_counted(self) -> None:
         """Octets in and out."""
@@ -108,8 +116,8 @@ class WatchedTests(SynchronousTestCase):
         self.assertRaises(RuntimeError, outer.connectionLost, Failure(ConnectionDone()))
         self.assertEqual(self.recorder.events[1:], [("closed", ConnectionDone)])
 
-    def test_a_refusal_is_left_alone(self) -> None:
-        """A `buildProtocol` that returns None, or raises."""
+    def test_a_factory_that_refuses_or_fails_is_survived(self) -> None:
+        """A `buildProtocol` that returns None, or raises: the connection is closed, and takes no place."""
 
         class Refusing(Factory):
             def buildProtocol(self, addr: Any) -> None:
@@ -119,8 +127,13 @@ class WatchedTests(SynchronousTestCase):
             def buildProtocol(self, addr: Any) -> None:
                 raise RuntimeError("a bug")
 
-        self.assertIsNone(WatchedFactory(Refusing(), [], self.clock, "test").buildProtocol(PEER))
-        self.assertRaises(RuntimeError, WatchedFactory(Raising(), [], self.clock, "test").buildProtocol, PEER)
+        for bad in (Refusing, Raising):
+            factory = GuardedFactory(bad(), ConnectionConfig(), clock=self.clock, name="test")
+            transport = StringTransport(peerAddress=PEER)
+            factory.buildProtocol(PEER).makeConnection(transport)
+            self.assertTrue(transport.disconnecting)
+            self.assertEqual((len(factory.open), factory.gate.slots.open), (0, 0))
+        self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
 
     def test_provides_what_the_protocol_inside_provides(self) -> None:
         """Half-close and the handshake are offered only where they are wanted."""
@@ -193,7 +206,14 @@ class WatchedTests(SynchronousTestCase):
             def acceptableProtocols(self) -> list[bytes]:
                 return [b"h2"]
 
-        watched = WatchedFactory(Negotiating(), [], self.clock, "test")
+        watched = GuardedFactory(
+            Negotiating(),
+            ConnectionConfig(),
+            clock=self.clock,
+            name="test",
+            observers=[],
+            counters=PolicyCounters(),
+        )
         self.assertTrue(IProtocolNegotiationFactory.providedBy(watched))
         self.assertEqual(watched.acceptableProtocols(), [b"h2"])
         self.assertTrue(verifyObject(IProtocolFactory, watched))
@@ -203,7 +223,9 @@ class WatchedTests(SynchronousTestCase):
         """`doStart` and `doStop`."""
         inner = Factory.forProtocol(Inner)
         inner.noisy = False
-        watched = WatchedFactory(inner, [], self.clock, "test")
+        watched = GuardedFactory(
+            inner, ConnectionConfig(), clock=self.clock, name="test", observers=[], counters=PolicyCounters()
+        )
         watched.doStart()
         self.assertEqual(inner.numPorts, 1)
         watched.doStop()
@@ -221,7 +243,14 @@ class ObserverTests(LoggedCase):
 
     def connect(self, *observers: Any, transport: Any = None) -> Any:
         """A connection that is watched."""
-        factory = WatchedFactory(Factory.forProtocol(Inner), observers, self.clock, "test")
+        factory = GuardedFactory(
+            Factory.forProtocol(Inner),
+            ConnectionConfig(),
+            clock=self.clock,
+            name="test",
+            observers=observers,
+            counters=PolicyCounters(),
+        )
         connection = factory.buildProtocol(PEER)
         assert connection is not None
         connection.makeConnection(transport or StringTransport(peerAddress=PEER))

@@ -1,0 +1,142 @@
+"""The `guarded:` endpoint: the policies of a listening port, for any program that listens where a string says.
+
+The rule of this module: the string of the endpoint inside stays as it is, and so does what it means; only the settings of
+`ConnectionConfig` are taken out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from attrs import fields, frozen
+from twisted.internet.defer import Deferred
+from twisted.internet.endpoints import (
+    SSL4ServerEndpoint,
+    TCP4ServerEndpoint,
+    TCP6ServerEndpoint,
+    _WrapperServerEndpoint,
+    serverFromString,
+)
+from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
+from twisted.internet.protocol import Factory
+from twisted.internet.tcp import makeBinding
+from zope.interface import implementer
+
+from ..config import ConnectionConfig, build
+from ..errors import ConfigurationError
+from ..policies.guarded_connection import ConnectionObserver
+from ..policies.guarded_factory import GuardedFactory, is_idle
+from ..policies.observers import AccessLog, SocketOptions
+from .descriptions import Description
+
+__all__ = ["GuardedServerEndpoint", "listen_guarded", "parse_guarded", "share_port"]
+
+
+@implementer(IStreamServerEndpoint)
+@frozen(kw_only=True)
+class GuardedServerEndpoint:
+    """A stream server endpoint with policies around whatever listens on it.
+
+    Attributes:
+        reactor: Tells the time.
+        endpoint: Where it listens (`IStreamServerEndpoint`).
+        config: What is allowed. Its `backlog` and `graceful_timeout` at a stop are for whoever made the endpoint, and
+            whoever stops the port.
+        name: What it is called in the log and in the counters.
+    """
+
+    reactor: Any
+    endpoint: Any
+    config: ConnectionConfig
+    name: str = "guarded"
+
+    def listen(self, factory: Factory | IProtocolFactory) -> Deferred[IListeningPort]:
+        """See `IStreamServerEndpoint.listen`."""
+        config = self.config
+        if is_idle(config) and not config.access_log:
+            return self.endpoint.listen(factory)  # type: ignore[no-any-return]
+        observers: list[ConnectionObserver] = [SocketOptions(config)]
+        if config.access_log:
+            observers.append(AccessLog(self.name, every=True))
+        guarded = GuardedFactory(factory, config, clock=self.reactor, name=self.name, observers=observers)
+        return listen_guarded(self.reactor, self.endpoint, guarded)
+
+
+def listen_guarded(reactor: Any, endpoint: Any, factory: GuardedFactory) -> Deferred[IListeningPort]:
+    """Listen with a guarded factory; where a PROXY header comes before TLS, it is read there.
+
+    Returns:
+        A Deferred of the listening port.
+    """
+    below = _below_tls(reactor, endpoint)
+    if below is None or factory.config.proxy_protocol == "off":
+        return endpoint.listen(factory)  # type: ignore[no-any-return]
+    clear, add_tls = below
+    return clear.listen(factory.around(add_tls))  # type: ignore[no-any-return]
+
+
+def _below_tls(reactor: Any, endpoint: Any) -> tuple[Any, Callable[[Any], Any]] | None:
+    """The endpoint that an endpoint of Twisted's puts TLS on, and what it puts on; `None` of any other."""
+    if isinstance(endpoint, SSL4ServerEndpoint):
+        from twisted.protocols.tls import TLSMemoryBIOFactory
+
+        context = endpoint._sslContextFactory
+        clear = TCP4ServerEndpoint(endpoint._reactor, endpoint._port, endpoint._backlog, endpoint._interface)
+        return clear, lambda factory: TLSMemoryBIOFactory(context, False, factory, clock=reactor)
+    if (
+        isinstance(endpoint, _WrapperServerEndpoint)
+        and "wrapServerTLS" in endpoint._wrapperFactory.__qualname__
+    ):
+        return endpoint._wrappedEndpoint, endpoint._wrapperFactory
+    return None
+
+
+def share_port(endpoint: Any) -> None:
+    """Have an endpoint of Twisted's share its port with other sockets that ask for it too (SO_REUSEPORT).
+
+    Raises:
+        ValueError: It is not known to be an endpoint on TCP.
+    """
+    inside = endpoint
+    while isinstance(inside, (_WrapperServerEndpoint, GuardedServerEndpoint)):
+        inside = inside.endpoint if isinstance(inside, GuardedServerEndpoint) else inside._wrappedEndpoint
+    if not isinstance(inside, (TCP4ServerEndpoint, TCP6ServerEndpoint, SSL4ServerEndpoint)):
+        raise ValueError("reuse_port is for tcp, tcp6, tls and ssl")
+    inside._port = makeBinding(inside._interface, inside._port, reuseAddress=True, reusePort=True)
+
+
+def parse_guarded(reactor: Any, *args: str, **kwargs: str) -> GuardedServerEndpoint:
+    """`guarded:tcp:8080:interface=127.0.0.1:max_connections=100:idle_timeout=30`.
+
+    Raises:
+        ConfigurationError: A setting that cannot be used; or nothing to guard.
+    """
+    if not args:
+        raise ConfigurationError("nothing to guard: guarded:tcp:8080:max_connections=100", ("guarded",))
+    settings, rest = _divide(args, kwargs)
+    inside = str(Description(args[0], args[1:], rest))
+    name = f"guarded:{inside}"
+    try:
+        config = build(ConnectionConfig, settings)
+    except ConfigurationError as error:
+        raise error.within(source=name) from None
+    endpoint = serverFromString(reactor, inside)
+    if config.reuse_port:
+        try:
+            share_port(endpoint)
+        except ValueError as error:
+            raise ConfigurationError(str(error), ("reuse_port",), name) from None
+    return GuardedServerEndpoint(reactor=reactor, endpoint=endpoint, config=config, name=name)
+
+
+def _divide(args: Sequence[str], kwargs: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The settings among the keywords, and the rest, which is the endpoint's own; `allow` and `deny` take commas."""
+    theirs = Description(args[0], tuple(args[1:])).known
+    ours = {field.name: field for field in fields(ConnectionConfig)}
+    settings = {
+        key: value.split(",") if ours[key].metadata["kind"].repeats else value
+        for key, value in kwargs.items()
+        if key in ours and key not in theirs
+    }
+    return settings, {key: value for key, value in kwargs.items() if key not in settings}

@@ -1,0 +1,150 @@
+"""The reading side of a connection that policies hold back.
+
+The rule of this module: the transport reads when nobody has stopped it: not the protocol inside, not the rate, not the
+marks. What was read and may not be delivered yet is kept, at most one read of it, and delivered in order; the protocol
+is never called while it is being called.
+"""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from .byte_rate import ByteRate
+
+if TYPE_CHECKING:
+    from .guarded_connection import GuardedConnection
+
+__all__ = ["Intake", "Stop"]
+
+
+class Stop(IntFlag):
+    """Who does not want anything to be read."""
+
+    PROTOCOL = 1
+    RATE = 2
+    MARKS = 4
+    CLOSING = 8
+
+
+class Intake:
+    """Reads for one connection.
+
+    Args:
+        connection: Whose protocol is given what is read.
+        transport: What is read from.
+        rate: How fast, or `None`.
+        clock: Tells the time.
+        dry: Count what would be held back, and hold back nothing.
+    """
+
+    def __init__(
+        self,
+        connection: GuardedConnection,
+        transport: Any,
+        rate: ByteRate | None,
+        clock: IReactorTime,
+        *,
+        dry: bool = False,
+    ) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._rate = rate
+        self._clock = clock
+        self._dry = dry
+        self._stops = Stop(0)
+        self._held = bytearray()
+        self._timer: IDelayedCall | None = None
+        self._delivering = False
+
+    @property
+    def held(self) -> int:
+        """Octets that are kept."""
+        return len(self._held)
+
+    def is_stopped(self, why: Stop) -> bool:
+        """Whether somebody in particular has stopped the reading."""
+        return bool(self._stops & why)
+
+    def stop(self, why: Stop) -> None:
+        """Read nothing more."""
+        before, self._stops = self._stops, self._stops | why
+        if not before:
+            self._transport.pauseProducing()
+
+    def go(self, why: Stop) -> None:
+        """One less who wants that; what was kept is delivered first, in another turn."""
+        before, self._stops = self._stops, self._stops & ~why
+        if self._held and not self._stops & ~Stop.RATE:
+            self._deliver_in(0)
+        elif before and not self._stops:
+            self._transport.resumeProducing()
+
+    def receive(self, data: bytes) -> None:
+        """Something was read that may be more than may be delivered now."""
+        if self._rate is not None:
+            self._rate.give_back(int(self._connection.allowance))
+        self._connection.allowance = 0
+        self._held += data
+        if self._timer is None and not self._delivering:
+            self._deliver()
+
+    def forget(self) -> bytes:
+        """Deliver no more; what was kept."""
+        held, self._held = bytes(self._held), bytearray()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return held
+
+    def lost(self) -> None:
+        """The connection was lost: what was kept is delivered now, as a transport delivers what it has read."""
+        if (held := self.forget()) and not self._stops & Stop.CLOSING:
+            self._connection.deliver(held)
+
+    def _deliver_in(self, seconds: float) -> None:
+        if self._timer is None and not self._delivering:
+            self._timer = self._clock.callLater(seconds, self._awake)
+
+    def _awake(self) -> None:
+        self._timer = None
+        self._connection.in_context(self._deliver)
+
+    def _deliver(self) -> None:
+        """Deliver what may be delivered; what is left over waits."""
+        wait: float | None = None
+        self._delivering = True
+        try:
+            while self._held and wait is None and not self._stops & ~Stop.RATE:
+                wait = self._deliver_piece()
+        finally:
+            self._delivering = False
+            self._go_on(wait)
+
+    def _deliver_piece(self) -> float | None:
+        """Deliver some, or say how long nothing may be delivered."""
+        wanted = len(self._held)
+        granted = wanted if self._rate is None else self._rate.grant(self._clock.seconds(), wanted)
+        if not granted:
+            assert self._rate is not None
+            self._connection.count("rate", "reading paused")
+            if not self._dry:
+                return self._rate.wait(wanted)
+            granted = wanted
+        piece = bytes(memoryview(self._held)[:granted])
+        del self._held[:granted]
+        self._connection.deliver(piece)
+        return None
+
+    def _go_on(self, wait: float | None) -> None:
+        """Read on when all is delivered; else try again, unless it is the protocol that wants a pause."""
+        if self._held:
+            self.stop(Stop.RATE)
+            if wait is not None:
+                self._deliver_in(wait)
+            return
+        if self._rate is not None and not self._connection.is_lost:
+            self._connection.allowance = self._rate.advance(self._clock.seconds(), 2**31)
+        self.go(Stop.RATE)

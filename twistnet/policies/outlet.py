@@ -1,0 +1,332 @@
+"""The writing side of a connection that policies hold back.
+
+The rule of this module: what is written leaves in order and as fast as the rate and the peer allow; the rest waits here and
+is counted. Towards the protocol it behaves as Twisted's transports do (`IConsumer`): a producer is paused from within
+`write`, and a close waits for what was written before it, for a producer that is paused, and for one that is pulled.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from attrs import evolve
+from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
+from zope.interface import implementer
+
+from ..errors import WriteBufferExceeded
+from .byte_rate import ByteRate
+from .decisions import Decision
+from .intake import Intake, Stop
+from .unsent import lower_buffer, unsent_of
+from .write_marks import WriteMarks
+
+if TYPE_CHECKING:
+    from .guarded_connection import GuardedConnection
+
+__all__ = ["Outlet"]
+
+PIECE = 65536
+"""Octets that are handed to the transport at once, when a rate decides."""
+
+
+class Closing(Enum):
+    """What is to follow when all is written."""
+
+    NOTHING = 0
+    FINISH = 1
+    CLOSE = 2
+
+
+@implementer(IPushProducer)
+class Outlet:
+    """Writes for one connection.
+
+    Args:
+        connection: Whose outlet it is.
+        transport: What is written to.
+        intake: The other direction, which stops while too much waits here.
+        rate: How fast, or `None`.
+        marks: How much may wait.
+        clock: Tells the time.
+        dry: Count what would be held back, and hold back nothing.
+
+    Attributes:
+        room: Octets that may be written straight to the transport, with nothing to be decided. Whoever does so takes
+            them off.
+    """
+
+    def __init__(
+        self,
+        connection: GuardedConnection,
+        transport: Any,
+        intake: Intake,
+        rate: ByteRate | None,
+        marks: WriteMarks,
+        clock: IReactorTime,
+        *,
+        dry: bool = False,
+    ) -> None:
+        self._connection = connection
+        self._transport = transport
+        self._intake = intake
+        self._rate = rate
+        self._told = marks
+        self._marks = WriteMarks() if dry else marks
+        self._clock = clock
+        self._dry = dry
+        self._waiting: deque[bytes | memoryview] = deque()
+        self._size = 0
+        self._full = False
+        self._pumping = False
+        self._above = False
+        self._closing = Closing.NOTHING
+        self._let_go = False
+        self._producer: Any = None
+        self._streaming = True
+        self._paused = False
+        self._timers: dict[Callable[[], None], IDelayedCall] = {}
+        self.room = 0
+        lower_buffer(transport, self._marks.pause_at)
+        transport.registerProducer(self, True)
+
+    @property
+    def unsent(self) -> int:
+        """Octets that were written and are still in this process."""
+        return self._size + unsent_of(self._transport)
+
+    @property
+    def closing(self) -> bool:
+        """Whether the connection is being closed."""
+        return self._closing is Closing.CLOSE
+
+    @property
+    def pause_at(self) -> int:
+        """A producer is paused when more than this waits."""
+        return self._marks.pause_at
+
+    def lower(self, size: int) -> None:
+        """Pause a producer when more than `size` waits, if that is less than so far."""
+        self._marks = evolve(self._marks, high=size, low=min(self._marks.resume_at, size // 4))
+        lower_buffer(self._transport, size)
+
+    # What the protocol asks for
+
+    def write(self, data: bytes) -> None:
+        """Write, as soon as it may be."""
+        if not isinstance(data, bytes):
+            raise TypeError(f"only bytes can be written, not {type(data).__name__}")
+        if self._let_go:
+            self._transport.write(data)
+        elif data:
+            self._waiting.append(data)
+            self._size += len(data)
+            self._pump(written=True)
+
+    def finish(self) -> None:
+        """Half-close when all is written."""
+        if self._closing is Closing.NOTHING:
+            self._closing = Closing.FINISH
+            self._decide()
+
+    def close(self) -> None:
+        """Close when all is written, and read nothing more."""
+        if self._closing is not Closing.CLOSE:
+            self._closing = Closing.CLOSE
+            self._intake.forget()
+            if self._let_go:
+                self._transport.loseConnection()
+            else:
+                self._intake.stop(Stop.CLOSING)
+                self._decide()
+
+    def register(self, producer: Any, streaming: bool) -> None:
+        """See `IConsumer.registerProducer`."""
+        if self._let_go:
+            self._transport.registerProducer(producer, streaming)
+            return
+        if self._producer is not None:
+            raise RuntimeError(
+                f"{producer!r} cannot be registered: {self._producer!r} was never unregistered"
+            )
+        self._producer, self._streaming, self._paused = producer, streaming, False
+        self._pull_now()
+
+    def unregister(self) -> None:
+        """See `IConsumer.unregisterProducer`."""
+        self._producer = None
+        if self._let_go:
+            self._transport.unregisterProducer()
+        self._decide()
+
+    def flush(self) -> None:
+        """Hand everything to the transport now, whatever the rate: something else is to follow it at once."""
+        self._size = 0
+        while self._waiting:
+            self._transport.write(bytes(self._waiting.popleft()))
+
+    def lost(self) -> None:
+        """The connection was lost."""
+        self._let_go = True
+        self._waiting.clear()
+        self._size = self.room = 0
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.stopProducing()
+
+    # What the transport says
+
+    def pauseProducing(self) -> None:
+        """The transport has enough."""
+        self._full = True
+        if not self._pumping:
+            self._decide(written=True)
+
+    def resumeProducing(self) -> None:
+        """The transport has sent all that it was given."""
+        self._full = False
+        self._pump()
+
+    def stopProducing(self) -> None:
+        """The transport has lost its connection: `lost` follows."""
+
+    # Between the two
+
+    def _pump(self, *, written: bool = False) -> None:
+        """Hand over what may be handed over."""
+        if self._pumping:
+            return
+        self._pumping = True
+        self._take_room_back()
+        try:
+            while self._waiting and not self._full and self._pump not in self._timers:
+                self._hand_over()
+        finally:
+            self._pumping = False
+        self._decide(written=written)
+
+    def _hand_over(self) -> None:
+        """Hand a piece to the transport, or find out when that may be."""
+        granted = wanted = min(self._size, PIECE)
+        if self._rate is not None:
+            granted = self._rate.grant(self._clock.seconds(), wanted)
+            if not granted:
+                self._connection.count("rate", "writing paused")
+                if not self._dry:
+                    self._call_later(self._rate.wait(wanted), self._pump)
+                    return
+                granted = wanted
+        self._transport.write(self._take(granted))
+
+    def _take(self, octets: int) -> bytes:
+        """The first so many octets of what waits."""
+        self._size -= octets
+        taken: list[bytes | memoryview] = []
+        while octets:
+            piece = self._waiting.popleft()
+            if len(piece) > octets:
+                view = memoryview(piece)
+                piece = view[:octets]
+                self._waiting.appendleft(view[octets:])
+            taken.append(piece)
+            octets -= len(piece)
+        return b"".join(taken)
+
+    def _decide(self, *, written: bool = False) -> None:
+        """After anything has changed: whom to pause, whom to resume, whether to close."""
+        if self._let_go:
+            return
+        self._take_room_back()
+        unsent = self.unsent
+        self._tell(unsent)
+        if unsent > self._marks.pause_at:
+            self._pause(written)
+        else:
+            self._pull()
+            if unsent <= self._marks.resume_at:
+                self._resume()
+        if self._closing is not Closing.NOTHING:
+            self._close_if_written()
+        else:
+            self._make_room()
+
+    def _tell(self, unsent: int) -> None:
+        """Count what is above the marks, when it comes there."""
+        high, limit = self._told.high, self._told.limit
+        if high is not None:
+            above = unsent > (self._told.resume_at if self._above else high)
+            if above and not self._above:
+                self._connection.count("high_water_mark", "reading paused")
+            self._above = above
+        if limit is not None and unsent > limit:
+            self._call_later(0, self._look_again)
+
+    def _pause(self, written: bool) -> None:
+        if self._marks.high is not None:
+            self._intake.stop(Stop.MARKS)
+        if self._producer is not None and self._streaming and (written or not self._paused):
+            self._paused = True
+            self._producer.pauseProducing()
+
+    def _resume(self) -> None:
+        self._intake.go(Stop.MARKS)
+        if self._paused and self._producer is not None:
+            self._paused = False
+            self._producer.resumeProducing()
+
+    def _pull(self) -> None:
+        """A producer that has to be asked for each piece is asked in the next turn."""
+        if self._producer is not None and not self._streaming:
+            self._call_later(0, self._pull_now)
+
+    def _pull_now(self) -> None:
+        if self._producer is not None and not self._streaming:
+            before = self._connection.octets_out
+            self._producer.resumeProducing()
+            if self._connection.octets_out != before:
+                self._decide()
+
+    def _close_if_written(self) -> None:
+        if self._waiting or (self._producer is not None and (self._paused or not self._streaming)):
+            return
+        self._let_go = True
+        self._transport.unregisterProducer()
+        if self._closing is Closing.CLOSE:
+            self._transport.loseConnection()
+        else:
+            self._intake.go(Stop.MARKS)
+            self._transport.loseWriteConnection()
+
+    def _look_again(self) -> None:
+        """A peer that reads takes some of it in one turn; what is left after that is too much."""
+        self._call_later(0, self._enforce_limit)
+
+    def _enforce_limit(self) -> None:
+        unsent, limit = self.unsent, self._told.limit
+        if limit is not None and unsent > limit:
+            self._connection.end(WriteBufferExceeded(f"{unsent} octets are unread"), Decision.ABORT)
+
+    def _make_room(self) -> None:
+        if self._waiting or self._full:
+            return
+        room = max(0, min(self._marks.unremarkable, self._told.unremarkable) - self.unsent)
+        self.room = room if self._rate is None else self._rate.advance(self._clock.seconds(), room)
+
+    def _take_room_back(self) -> None:
+        room, self.room = self.room, 0
+        if self._rate is not None:
+            self._rate.give_back(room)
+
+    def _call_later(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do something later, unless that is to be done already."""
+        if what not in self._timers:
+            self._timers[what] = self._clock.callLater(seconds, self._awake, what)
+
+    def _awake(self, what: Callable[[], None]) -> None:
+        del self._timers[what]
+        what()

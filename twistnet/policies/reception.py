@@ -1,0 +1,92 @@
+"""Where connections arrive: they are let in, turned away, or wait until one that is open ends.
+
+The rule of this module: while no slot is free, nothing more is accepted, so that the kernel's backlog holds what comes. Of
+what it had handed over already, in one batch, nothing is read before its turn.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet.interfaces import IReactorTime
+
+from .counters import PolicyCounters
+from .decisions import Decision
+from .gate import Gate
+from .unsent import accepting_port
+
+if TYPE_CHECKING:
+    from .guarded_connection import GuardedConnection
+
+__all__ = ["Reception"]
+
+
+class Reception:
+    """Lets the connections of one gate in.
+
+    Args:
+        gate: Decides.
+        counters: Where it is counted.
+        clock: Tells the time.
+    """
+
+    def __init__(self, gate: Gate, counters: PolicyCounters, clock: IReactorTime) -> None:
+        self.gate = gate
+        self._counters = counters
+        self._clock = clock
+        self._waiting: OrderedDict[GuardedConnection, None] = OrderedDict()
+        self._ports: dict[Any, None] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Connections that were accepted and have no slot yet."""
+        return len(self._waiting)
+
+    def arrived(self, connection: GuardedConnection) -> None:
+        """A connection was made: `admit`, `refuse` or `wait` is called on it."""
+        slots = self.gate.slots
+        decision = slots.decide()
+        if decision is not Decision.ADMIT and self.gate.config.dry_run:
+            self._counters.add("max_connections", f"would be {decision.value}")
+            decision = Decision.ADMIT
+        if decision is Decision.REFUSE:
+            connection.refuse(slots.violation())
+        elif decision is Decision.DELAY:
+            self._wait(connection)
+        else:
+            self.gate.enter_slot(connection.place)
+            if slots.full and slots.overflow == "wait" and not self.gate.config.dry_run:
+                self._pause(connection)
+            connection.admit()
+
+    def left(self, connection: GuardedConnection) -> None:
+        """A connection is gone: what it held is free, and somebody who waits has it."""
+        self._waiting.pop(connection, None)
+        self.gate.leave(connection.place)
+        slots = self.gate.slots
+        while self._waiting and not slots.full:
+            following, _ = self._waiting.popitem(last=False)
+            self.gate.enter_slot(following.place)
+            following.admit_soon()
+        if not slots.full:
+            self._accept()
+
+    def _wait(self, connection: GuardedConnection) -> None:
+        self._counters.add("max_connections", Decision.DELAY.value)
+        self._waiting[connection] = None
+        self._pause(connection)
+        connection.wait()
+
+    def _pause(self, connection: GuardedConnection) -> None:
+        """Accept no more where this one came from."""
+        port = accepting_port(connection.transport)
+        if port is not None and port not in self._ports:
+            self._ports[port] = None
+            port.pauseProducing()
+
+    def _accept(self) -> None:
+        ports, self._ports = self._ports, {}
+        for port in ports:
+            if getattr(port, "connected", True):
+                port.resumeProducing()
