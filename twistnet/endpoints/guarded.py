@@ -28,6 +28,8 @@ from ..errors import ConfigurationError
 from ..policies.guarded_connection import ConnectionObserver
 from ..policies.guarded_factory import GuardedFactory, is_idle
 from ..policies.observers import AccessLog, SocketOptions
+from ..units import did_you_mean
+from .datagram import datagram_prefixes
 from .descriptions import Description
 
 __all__ = ["GuardedServerEndpoint", "listen_guarded", "parse_guarded", "share_port"]
@@ -96,43 +98,41 @@ def share_port(endpoint: Any) -> None:
     """Have an endpoint of Twisted's share its port with other sockets that ask for it too (SO_REUSEPORT).
 
     Raises:
-        ValueError: It is not known to be an endpoint on TCP.
+        ConfigurationError: It is not known to be an endpoint on TCP.
     """
     inside = endpoint
     while isinstance(inside, (_WrapperServerEndpoint, GuardedServerEndpoint)):
         inside = inside.endpoint if isinstance(inside, GuardedServerEndpoint) else inside._wrappedEndpoint
     if not isinstance(inside, (TCP4ServerEndpoint, TCP6ServerEndpoint, SSL4ServerEndpoint)):
-        raise ValueError("reuse_port is for tcp, tcp6, tls and ssl")
+        raise ConfigurationError("is for tcp, tcp6, tls and ssl", ("reuse_port",))
     inside._port = makeBinding(inside._interface, inside._port, reuseAddress=True, reusePort=True)
 
 
 def parse_guarded(reactor: Any, *args: str, **kwargs: str) -> GuardedServerEndpoint:
     """`guarded:tcp:8080:interface=127.0.0.1:max_connections=100:idle_timeout=30`.
 
+    A key that the endpoint inside takes too, such as `backlog`, is its. Networks are separated by commas.
+
     Raises:
-        ConfigurationError: A setting that cannot be used; or nothing to guard.
+        ConfigurationError: A setting that cannot be used, a key that nobody knows, or no endpoint inside.
     """
-    if not args:
-        raise ConfigurationError("nothing to guard: guarded:tcp:8080:max_connections=100", ("guarded",))
     settings, rest = _divide(args, kwargs)
-    inside = str(Description(args[0], args[1:], rest))
+    inside = str(Description(args[0], args[1:], rest)) if args else ""
     name = f"guarded:{inside}"
     try:
+        _check_inside(args, rest)
         config = build(ConnectionConfig, settings)
+        endpoint = _make(reactor, inside)
+        if config.reuse_port:
+            share_port(endpoint)
     except ConfigurationError as error:
         raise error.within(source=name) from None
-    endpoint = serverFromString(reactor, inside)
-    if config.reuse_port:
-        try:
-            share_port(endpoint)
-        except ValueError as error:
-            raise ConfigurationError(str(error), ("reuse_port",), name) from None
     return GuardedServerEndpoint(reactor=reactor, endpoint=endpoint, config=config, name=name)
 
 
 def _divide(args: Sequence[str], kwargs: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The settings among the keywords, and the rest, which is the endpoint's own; `allow` and `deny` take commas."""
-    theirs = Description(args[0], tuple(args[1:])).known
+    """The settings among the keywords, and the rest, which is the endpoint's own."""
+    theirs = Description("guarded", tuple(args)).known
     ours = {field.name: field for field in fields(ConnectionConfig)}
     settings = {
         key: value.split(",") if ours[key].metadata["kind"].repeats else value
@@ -140,3 +140,26 @@ def _divide(args: Sequence[str], kwargs: Mapping[str, str]) -> tuple[dict[str, A
         if key in ours and key not in theirs
     }
     return settings, {key: value for key, value in kwargs.items() if key not in settings}
+
+
+def _check_inside(args: Sequence[str], rest: Mapping[str, str]) -> None:
+    """Refuse what Twisted would refuse in words that nobody understands."""
+    if not args or not args[0]:
+        raise ConfigurationError(
+            "has no endpoint inside; guarded:tcp:8080:max_connections=100 would have one"
+        )
+    if args[0] in datagram_prefixes():
+        raise ConfigurationError(f"{args[0]} is for datagrams, and guarded for streams")
+    inside = Description(args[0], tuple(args[1:]), rest)
+    known = {*inside.known, *(field.name for field in fields(ConnectionConfig))}
+    if inside.known and (unknown := sorted(rest.keys() - known)):
+        raise ConfigurationError(f"unknown key; {did_you_mean(unknown[0], known)}", (unknown[0],))
+
+
+def _make(reactor: Any, inside: str) -> Any:
+    try:
+        return serverFromString(reactor, inside)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
+        raise ConfigurationError(f"cannot be used: {str(error) or type(error).__name__}") from error

@@ -25,7 +25,7 @@ from ..endpoints.datagram import datagram_prefixes, datagram_server_from_string
 from ..endpoints.descriptions import Description
 from ..endpoints.guarded import listen_guarded, share_port
 from ..endpoints.unix_paths import check_length, clear_dead_socket
-from ..errors import ListeningError
+from ..errors import ConfigurationError, ListeningError
 from ..units import did_you_mean
 
 __all__ = ["Listener", "listening_error", "parse_listener"]
@@ -98,7 +98,7 @@ def parse_listener(
     if connections.reuse_port:
         try:
             share_port(endpoint)
-        except ValueError as error:
+        except ConfigurationError as error:
             raise ValueError(f"{text!r}: {error}") from None
     return Listener(text, description, endpoint, answers_datagrams=False)
 
