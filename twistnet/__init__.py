@@ -19,21 +19,38 @@ if TYPE_CHECKING:
         UNIXDatagramServerEndpoint,
         datagram_server_from_string,
     )
+    from .endpoints.guarded import GuardedServerEndpoint
     from .endpoints.interfaces import IDatagramServerEndpoint, IDatagramServerEndpointStringParser
-    from .endpoints.plugins import DatagramEndpointPlugin
+    from .endpoints.plugins import (
+        DatagramEndpointPlugin,
+        StreamClientEndpointPlugin,
+        StreamServerEndpointPlugin,
+    )
     from .endpoints.proxied import ProxiedClientEndpoint
     from .errors import (
         ConfigurationError,
+        ConnectingTooFast,
+        Denied,
+        HandshakeTimeout,
+        IdleTimeout,
+        LifetimeExceeded,
         ListeningError,
         LocalProtocolError,
+        NotAllowed,
         PolicyViolation,
         ProtocolError,
+        ProxyHeaderRefused,
         RemoteProtocolError,
+        TooManyConnections,
+        TooManyFromSource,
         TwistnetError,
+        WriteBufferExceeded,
     )
-    from .policies.connections import ConnectionObserver, WatchedConnection, WatchedFactory
+    from .policies.counters import Count, PolicyCounters, policy_counters, policy_counts
     from .policies.datagram_guard import DatagramGuard, Drop
+    from .policies.guarded_connection import ConnectionObserver, GuardedConnection
     from .policies.guarded_datagrams import GuardedDatagramProtocol
+    from .policies.guarded_factory import GuardedFactory, guard
     from .policies.observers import AccessLog, OpenConnections, SocketOptions
     from .protocols.datagram import TransformDatagramProtocol
     from .protocols.echo import EchoDatagramProtocol, EchoFactory, EchoProtocol
@@ -41,6 +58,7 @@ if TYPE_CHECKING:
     from .protocols.stream import StreamFactory, TransformProtocol
     from .protocols.upper import UpperDatagramProtocol, UpperFactory, UpperProtocol
     from .services.definition import ServiceDefinition
+    from .services.drain import ServiceState
     from .services.listening import ListeningService
     from .services.node import NodeConfig, NodeService, make_node, node_from_file
     from .services.plugins import ServicePlugin
@@ -56,20 +74,37 @@ _HOMES = {
         "UNIXDatagramServerEndpoint",
         "datagram_server_from_string",
     ),
+    "endpoints.guarded": ("GuardedServerEndpoint",),
     "endpoints.interfaces": ("IDatagramServerEndpoint", "IDatagramServerEndpointStringParser"),
-    "endpoints.plugins": ("DatagramEndpointPlugin",),
+    "endpoints.plugins": (
+        "DatagramEndpointPlugin",
+        "StreamClientEndpointPlugin",
+        "StreamServerEndpointPlugin",
+    ),
     "endpoints.proxied": ("ProxiedClientEndpoint",),
     "errors": (
         "ConfigurationError",
+        "ConnectingTooFast",
+        "Denied",
+        "HandshakeTimeout",
+        "IdleTimeout",
+        "LifetimeExceeded",
         "ListeningError",
         "LocalProtocolError",
+        "NotAllowed",
         "PolicyViolation",
         "ProtocolError",
+        "ProxyHeaderRefused",
         "RemoteProtocolError",
+        "TooManyConnections",
+        "TooManyFromSource",
         "TwistnetError",
+        "WriteBufferExceeded",
     ),
-    "policies.connections": ("ConnectionObserver", "WatchedConnection", "WatchedFactory"),
+    "policies.counters": ("Count", "PolicyCounters", "policy_counters", "policy_counts"),
     "policies.datagram_guard": ("DatagramGuard", "Drop"),
+    "policies.guarded_connection": ("ConnectionObserver", "GuardedConnection"),
+    "policies.guarded_factory": ("GuardedFactory", "guard"),
     "policies.guarded_datagrams": ("GuardedDatagramProtocol",),
     "policies.observers": ("AccessLog", "OpenConnections", "SocketOptions"),
     "protocols.datagram": ("TransformDatagramProtocol",),
@@ -77,6 +112,7 @@ _HOMES = {
     "protocols.one_shot": ("OneShotProtocol",),
     "protocols.stream": ("StreamFactory", "TransformProtocol"),
     "protocols.upper": ("UpperDatagramProtocol", "UpperFactory", "UpperProtocol"),
+    "services.drain": ("ServiceState",),
     "services.definition": ("ServiceDefinition",),
     "services.listening": ("ListeningService",),
     "services.node": ("NodeConfig", "NodeService", "make_node", "node_from_file"),
@@ -90,37 +126,54 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AccessLog",
     "ConfigurationError",
+    "ConnectingTooFast",
     "ConnectionConfig",
     "ConnectionObserver",
+    "Count",
     "DatagramConfig",
     "DatagramEndpointPlugin",
     "DatagramGuard",
+    "Denied",
     "Drop",
     "EchoDatagramProtocol",
     "EchoFactory",
     "EchoProtocol",
+    "GuardedConnection",
     "GuardedDatagramProtocol",
+    "GuardedFactory",
+    "GuardedServerEndpoint",
+    "HandshakeTimeout",
     "IDatagramServerEndpoint",
     "IDatagramServerEndpointStringParser",
     "Identity",
+    "IdleTimeout",
+    "LifetimeExceeded",
     "ListeningError",
     "ListeningService",
     "LocalProtocolError",
     "NodeConfig",
     "NodeService",
+    "NotAllowed",
     "OneShotProtocol",
     "OpenConnections",
+    "PolicyCounters",
     "PolicyViolation",
     "ProtocolError",
     "ProxiedClientEndpoint",
     "ProxyHeader",
     "ProxyHeaderReader",
+    "ProxyHeaderRefused",
     "RemoteProtocolError",
     "ServiceDefinition",
     "ServicePlugin",
+    "ServiceState",
     "SocketOptions",
+    "StreamClientEndpointPlugin",
     "StreamFactory",
+    "StreamServerEndpointPlugin",
     "SystemdDatagramServerEndpoint",
+    "TooManyConnections",
+    "TooManyFromSource",
     "Transform",
     "TransformDatagramProtocol",
     "TransformProtocol",
@@ -132,13 +185,15 @@ __all__ = [
     "UpperFactory",
     "UpperProtocol",
     "UpperText",
-    "WatchedConnection",
-    "WatchedFactory",
+    "WriteBufferExceeded",
     "__version__",
     "datagram_server_from_string",
     "encode_proxy_header",
+    "guard",
     "make_node",
     "node_from_file",
+    "policy_counters",
+    "policy_counts",
     "setting",
 ]
 
