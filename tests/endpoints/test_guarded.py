@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from twisted.internet import reactor
 from twisted.internet.address import UNIXAddress
@@ -57,8 +59,8 @@ def test_the_settings_are_taken_out_and_the_rest_is_the_endpoints_own() -> None:
     assert endpoint.config == ConnectionConfig(
         max_connections=100,
         idle_timeout=30,
-        allow=("10.0.0.0/8", "192.0.2.1"),
-        deny=("2001:db8::/32",),
+        allow=("10.0.0.0/8", "192.0.2.1"),  # type: ignore[arg-type]
+        deny=("2001:db8::/32",),  # type: ignore[arg-type]
         dry_run=True,
         overflow="refuse",
     )
@@ -147,7 +149,8 @@ def test_each_of_two_nested_guards_does_its_own(network: Network, client: Host, 
 
 def test_unix_peers_have_no_address_to_be_judged_by() -> None:
     """`per_source`, `allow` and the like are for addresses; the rest holds on UNIX sockets too."""
-    config = ConnectionConfig(allow="192.0.2.1", per_source=1, max_connections=2, overflow="refuse")
+    settings: dict[str, Any] = {"allow": "192.0.2.1", "per_source": 1, "max_connections": 2}
+    config = ConnectionConfig(**settings, overflow="refuse")
     factory = guard(EchoFactory(), config, clock=Clock(), counters=PolicyCounters())
     peer = UNIXAddress(b"")
     transports = [StringTransport(peerAddress=peer) for _ in range(3)]
