@@ -76,7 +76,7 @@ def problem_with(text: str | bytes, tmp_path: Path) -> str:
         ),
         (
             "[services.echo]\nlisten = ['unix:x.sock']\nreuse_port = true",
-            "services.echo.listen[0]: 'unix:x.sock': reuse_port is for tcp",
+            "services.echo.listen[0]: 'unix:x.sock': reuse_port: is for tcp",
         ),
         ("x = [", "is not TOML: Invalid value (at end of document)"),
         (b"\xff\xfe", "is not TOML: 'utf-8' codec can't decode byte 0xff"),

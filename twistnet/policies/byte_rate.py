@@ -11,13 +11,13 @@ from attrs import define, field
 __all__ = ["ByteRate"]
 
 DEFAULT_BURST = 0.2
-"""Seconds of the rate that pass at once, if nothing is said."""
+"""Seconds of the rate that pass at once, if nothing is said; two octets at least, or a timer that is late costs rate."""
 
 PORTION = 0.125
 """What part of the burst is granted in advance at most."""
 
-ROUNDING = 1e-6
-"""What of an octet is lost when times are subtracted."""
+RESOLUTION = 1e-6
+"""Seconds by which a timer may seem early: what a float can tell apart in the year 2026 is a quarter of this."""
 
 SHORTEST = 1e-3
 """Seconds that a pause lasts in any case: time has to have gone on after it."""
@@ -32,7 +32,8 @@ class ByteRate:
 
     Attributes:
         rate: Octets a second.
-        burst: Octets at once; `None` for a fifth of a second's worth.
+        burst: Octets at once. A pause is a millisecond or more, so the rate is not reached with a burst that it uses up
+            in that time.
     """
 
     rate: float
@@ -43,8 +44,8 @@ class ByteRate:
 
     @classmethod
     def of(cls, rate: float, burst: float | None, now: float) -> ByteRate:
-        """With the default burst, if none is given."""
-        return cls(rate, max(1.0, DEFAULT_BURST * rate) if burst is None else burst, now)
+        """With a burst of a fifth of a second's worth, if none is given."""
+        return cls(rate, max(2.0, DEFAULT_BURST * rate) if burst is None else burst, now)
 
     def __attrs_post_init__(self) -> None:
         self._tokens = self.burst
@@ -53,7 +54,7 @@ class ByteRate:
     def grant(self, now: float, wanted: int) -> int:
         """How many of the wanted octets may pass now; at least one of them, or 0. They are spent."""
         self._refill(now)
-        granted = min(wanted, int(self._tokens + ROUNDING))
+        granted = min(wanted, int(self._tokens))
         self._tokens -= granted
         return granted
 
@@ -68,7 +69,7 @@ class ByteRate:
     def wait(self, wanted: int) -> float:
         """Seconds until it is worth asking again, for so many octets; never 0."""
         enough = min(float(wanted), max(1.0, min(self.burst - self._portion, self.rate * PAUSE)))
-        return max(SHORTEST, (enough - self._tokens) / self.rate)
+        return max(SHORTEST, (enough - self._tokens) / self.rate + RESOLUTION)
 
     def _refill(self, now: float) -> None:
         """What was granted in advance may be unspent still, so the bucket does not fill up to the brim again."""

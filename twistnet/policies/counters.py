@@ -23,8 +23,9 @@ class Count:
 
     Attributes:
         service: The name of the guard.
-        policy: The name of the setting, such as `"per_source"`; `"connections"` for all that were admitted.
-        outcome: What was done: `"refused"`, `"closed"`, ...
+        policy: The name of the setting, such as `"per_source"`; `"connections"` for all that were admitted, `"guard"`
+            for datagrams.
+        outcome: What was done: `"refused"`, `"closed"`, ...; of a datagram, why it was dropped.
         count: How often, since the process began.
     """
 
@@ -73,14 +74,15 @@ def policy_counts() -> tuple[Count, ...]:
 
 @define(eq=False)
 class Quiet:
-    """Lets a log line through when its reason comes up, and once a minute while it goes on."""
+    """Lets a log line through when its reason comes up, and once a minute while it goes on; reasons are few."""
 
     _said: dict[str, tuple[float, int]] = field(factory=dict, init=False)
 
-    def due(self, now: float, reason: str, count: int) -> int:
-        """How many have come up since the last line about this reason, if it is time for another; else 0."""
-        last, before = self._said.get(reason, (float("-inf"), 0))
-        if now - last < QUIET:
+    def due(self, now: float, reason: str) -> int:
+        """It has come up once more: how often since its last line, this time included, if a line is due; else 0."""
+        last, unsaid = self._said.get(reason, (float("-inf"), 0))
+        if 0 <= now - last < QUIET:
+            self._said[reason] = (last, unsaid + 1)
             return 0
-        self._said[reason] = (now, count)
-        return count - before
+        self._said[reason] = (now, 0)
+        return unsaid + 1

@@ -17,6 +17,7 @@ from typing import TypeAlias
 from attrs import Factory, define, frozen
 
 from ..config import DatagramConfig
+from .sources import numeric, source_of
 from .token_bucket import Recent, TokenBucket
 
 __all__ = ["DatagramGuard", "Drop", "Source"]
@@ -90,11 +91,11 @@ class _Peer:
 
     def loops(self, now: float, payload: bytes) -> bool:
         """Count a payload that came back; `True` once there are too many, and for `HOLD` seconds after that."""
-        pause, self.updated = now - self.updated, now
+        pause, self.updated = max(0.0, now - self.updated), now
         if hash(payload) not in self.sent:
             self.run = 0
             return False
-        if now < self.closed_until:
+        if 0 < self.closed_until - now <= HOLD:
             return True
         self.returns = max(0.0, self.returns - LEAK * pause) + 1
         self.run = self.run + 1 if pause <= PROMPT else 1
@@ -154,7 +155,7 @@ class DatagramGuard:
         """The verdict on one datagram.
 
         Args:
-            now: Seconds of a clock that does not go back.
+            now: Seconds of a clock.
             source: Who sent it, or who is said to have sent it.
             payload: What it carries.
 
@@ -235,10 +236,9 @@ class DatagramGuard:
 
 
 @lru_cache(SOURCES)
-def _prefix(host: str) -> Hashable:
-    """What counts as one source: an IPv4 address, or an IPv6 /64, which is what one site is given (RFC 6177)."""
-    address = ipaddress.ip_address(host)
-    return int(address) >> 64 if address.version == 6 and not address.is_loopback else host
+def _prefix(host: str) -> str:
+    address = numeric(host)
+    return host if address is None else source_of(address)
 
 
 def _origin(source: Source) -> Hashable:

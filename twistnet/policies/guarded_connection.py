@@ -8,11 +8,9 @@ became of it, and leaves no timer behind.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.interfaces import (
-    IDelayedCall,
     IFileDescriptorReceiver,
     IHalfCloseableProtocol,
     IHandshakeListener,
@@ -27,18 +25,18 @@ from zope.interface import directlyProvides, implementer
 
 from ..errors import PolicyViolation
 from ..tls import flush_of
-from .deadlines import HEADER_TIMEOUT, Deadlines
+from .arrival import Arrival
 from .decisions import Decision
 from .gate import Pass
 from .guarded_transport import GuardedTransport
 from .intake import Stop
-from .preamble import Preamble
-from .sources import address_of
+from .stages import Stage
+from .watch import Watch
 
 if TYPE_CHECKING:
     from .guarded_factory import GuardedFactory
 
-__all__ = ["ConnectionObserver", "GuardedConnection", "Stage"]
+__all__ = ["ConnectionObserver", "GuardedConnection"]
 
 _OPTIONAL: tuple[Any, ...] = (
     IFileDescriptorReceiver,
@@ -57,17 +55,6 @@ class ConnectionObserver(Protocol):
 
     def closed(self, connection: GuardedConnection, reason: Failure) -> None:
         """A connection was lost, after the protocol inside has heard of it."""
-
-
-class Stage(Enum):
-    """How far a connection has come."""
-
-    ARRIVING = "arriving"
-    WAITING = "waiting for a slot"
-    HEADER = "sending its PROXY header"
-    OPEN = "open"
-    REFUSED = "refused"
-    LOST = "lost"
 
 
 @implementer(IProtocol)
@@ -91,6 +78,8 @@ class GuardedConnection:
         violation: Why a policy ended it, or `None`.
         proxy_header: What a PROXY header said, or `None`.
         place: What it holds of the gate.
+        arrival: How it is let in.
+        watch: Its deadlines.
         allowance: Octets that may be delivered as they come, with nothing to be decided.
     """
 
@@ -110,9 +99,7 @@ class GuardedConnection:
         self._seconds = factory.clock.seconds
         self._peer_finished = False
         self._flush: Callable[[], None] | None = None
-        self._preamble: Preamble | None = None
-        self._timer: IDelayedCall | None = None
-        self._taken = 0
+        self._told: set[type] = set()
         self.inner: Any = None
         if inner is not None:
             self.hand_over(inner)
@@ -128,6 +115,17 @@ class GuardedConnection:
     def is_lost(self) -> bool:
         """Whether it is over."""
         return self.stage is Stage.LOST
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody does not want anything to be read."""
+        intake = self.wrapped and self.wrapped.intake
+        return bool(intake and intake.is_stopped(~Stop(0)))
+
+    @property
+    def unsent(self) -> int:
+        """Octets that were written and are still in this process."""
+        return self.wrapped.unsent if self.wrapped is not None else 0
 
     def hand_over(self, inner: Any) -> None:
         """Another protocol takes the connection over, and may be half-closed or not."""
@@ -163,82 +161,44 @@ class GuardedConnection:
         self.transport = transport
         self.peer, self.host = transport.getPeer(), transport.getHost()
         self.opened_at = self.heard_at = self._seconds()
-        config = self._factory.config
-        handshake = config.handshake_timeout
-        self._deadlines = Deadlines(self.opened_at, config.idle_timeout, config.lifetime, handshake)
+        self.watch = Watch(self, self._factory)
+        self.arrival = Arrival(self, self._factory)
         self._factory.open.opened(self)
-        gate, address = self._factory.gate, address_of(self.peer)
-        if config.proxy_protocol != "off":
-            violation = gate.check_proxy(address)
-        else:
-            violation = gate.check(self.opened_at, address)
-        if violation is not None and not self._excused(violation):
-            self.refuse(violation)
-        else:
-            if config.proxy_protocol == "off":
-                gate.enter(self.opened_at, address, self.place)
-            self._factory.reception.arrived(self)
+        self.arrival.begin()
 
-    def refuse(self, violation: PolicyViolation, outcome: Decision = Decision.REFUSE) -> None:
-        """Turn it away."""
-        self.stage = Stage.REFUSED
-        self.violation = violation
-        self._stop_timer()
-        self._factory.tell(self, violation, outcome)
-        self.abort()
-
-    def wait(self) -> None:
-        """There is no slot: read nothing until there is one."""
-        self.stage = Stage.WAITING
-        self.transport.pauseProducing()
-
-    def admit_soon(self) -> None:
-        """There is a slot at last."""
-        self._timer = self._factory.clock.callLater(0, self._admit_after_waiting)
-
-    def _admit_after_waiting(self) -> None:
-        self._timer = None
+    def begin_anew(self) -> None:
+        """It has waited for a slot; from here on its time counts."""
         self.heard_at = self._seconds()
-        self._deadlines.opened = self.heard_at
-        self.in_context(self.admit)
-        if self.stage is not Stage.LOST and self._intake_is_free():
-            self.transport.resumeProducing()
+        self.watch.begin_anew(self.heard_at)
 
-    def _intake_is_free(self) -> bool:
-        intake = self.wrapped and self.wrapped.intake
-        return not intake or not intake.is_stopped(Stop.PROTOCOL)
-
-    def admit(self) -> None:
-        """It has a slot. A PROXY header is awaited first."""
-        config = self._factory.config
-        if config.proxy_protocol != "off":
-            self.stage = Stage.HEADER
-            self._preamble = Preamble(config.proxy_protocol)
-            self._deadlines.begin_handshake(self._seconds(), HEADER_TIMEOUT)
-            self._watch()
-        else:
-            self._open()
-
-    def _open(self) -> None:
+    def open(self) -> None:
         """Let it in: from here on the protocol inside has it."""
         self.stage = Stage.OPEN
+        self.watch.handshake_ended()
+        self.heard_at = self._seconds()
         self._factory.count("connections", Decision.ADMIT.value)
-        if self.inner is None:
-            inner = self._factory.build_inner(self.peer)
-            if inner is None:
-                self.stage = Stage.REFUSED
-                self.transport.loseConnection()
-                return
-            self.hand_over(inner)
+        if self.inner is None and not self._build():
+            return
         self._flush = flush_of(self.transport)
         self.wrapped = GuardedTransport(self, self.transport, self._factory.clock, self._factory.config)
         self.allowance = float("inf") if self.wrapped.intake is None else 0
         if ISSLTransport.providedBy(self.transport):
-            self.handshake_begins()
-        self._watch()
+            self.watch.handshake_begins()
+        else:
+            self.watch.look_later()
         for observer in self._factory.observers:
             observer.opened(self)
         self.inner.makeConnection(self.wrapped)
+
+    def _build(self) -> bool:
+        """The protocol inside, where it could not be built before; without one the connection is closed."""
+        inner = self._factory.build_inner(self.peer)
+        if inner is None:
+            self.stage = Stage.REFUSED
+            self.transport.loseConnection()
+            return False
+        self.hand_over(inner)
+        return True
 
     # What the transport says
 
@@ -259,7 +219,7 @@ class GuardedConnection:
 
     def _receive_slowly(self, data: bytes) -> None:
         if self.stage is Stage.HEADER:
-            self._read_header(data)
+            self.arrival.received(data)
         elif self.stage is Stage.OPEN and self.wrapped is not None and self.wrapped.intake is not None:
             self.wrapped.intake.receive(data)
 
@@ -276,7 +236,8 @@ class GuardedConnection:
                 self.wrapped.lost()
         finally:
             self.stage = Stage.LOST
-            self._stop_timer()
+            self.watch.stop()
+            self.arrival.lost()
             try:
                 if was_open:
                     self.inner.connectionLost(reason)
@@ -298,7 +259,7 @@ class GuardedConnection:
         self.inner.writeConnectionLost()
 
     def handshakeCompleted(self) -> None:
-        self._deadlines.end_handshake()
+        self.watch.handshake_ended()
         if IHandshakeListener.providedBy(self.inner):
             self.inner.handshakeCompleted()
 
@@ -308,103 +269,33 @@ class GuardedConnection:
     def logPrefix(self) -> str:
         return str(self.inner.logPrefix())
 
-    # The PROXY header
+    # What policies do to it
 
-    def _read_header(self, data: bytes) -> None:
-        assert self._preamble is not None
-        outcome = self._preamble.feed(data)
-        if outcome is None:
-            return
-        if isinstance(outcome, PolicyViolation):
-            self.refuse(outcome)
-            return
-        self.proxy_header, rest = outcome
-        self._deadlines.end_handshake()
-        self._meet(self._preamble)
-        if self.stage is Stage.OPEN and rest:
-            self.octets_in = 0
-            self.dataReceived(rest)
-
-    def _meet(self, preamble: Preamble) -> None:
-        """Now that the client is known, the policies that ask for its address are asked."""
-        gate, now = self._factory.gate, self._seconds()
-        client = preamble.client
-        if client is not None:
-            self.peer, self.host = client, preamble.server
-            violation = gate.check(now, address_of(client))
-            if violation is not None and not self._excused(violation):
-                self.refuse(violation)
-                return
-            gate.enter(now, address_of(client), self.place)
-        self.heard_at = now
-        self._open()
-
-    # Time
-
-    def handshake_begins(self) -> None:
-        """TLS is being negotiated."""
-        self._deadlines.begin_handshake(self._seconds())
-        self._watch()
-
-    def _watch(self) -> None:
-        """Look again when the next of the deadlines may have passed."""
-        self._stop_timer()
-        if (due := self._deadlines.next(self._active_at())) is not None:
-            self._timer = self._factory.clock.callLater(max(0.0, due - self._seconds()), self._look)
-
-    def _active_at(self) -> float:
-        """When something last went either way; what the peer has not taken has not gone."""
-        unsent = self.wrapped.unsent if self.wrapped is not None else 0
-        if not unsent:
-            return max(self.heard_at, self.wrote_at)
-        taken, self._taken = self._taken, self.octets_out - unsent
-        if taken != self._taken:
-            self.heard_at = self._seconds()
-        return self.heard_at
-
-    def _look(self) -> None:
-        self._timer = None
-        violation = self._deadlines.violation(self._seconds(), self._active_at())
-        if violation is None:
-            self._watch()
-        elif self._excused(violation):
-            self._deadlines.excuse(violation)
-            self._watch()
-        elif self.stage is Stage.HEADER:
-            self.refuse(violation, Decision.ABORT)
-        else:
-            self.end(violation, Decision.CLOSE)
-
-    def _excused(self, violation: PolicyViolation) -> bool:
-        """Whether this is a dry run: then it is counted, and that is all."""
-        if self._factory.config.dry_run:
+    def excused(self, violation: PolicyViolation) -> bool:
+        """Whether this is a dry run: then it is counted, once a connection, and that is all."""
+        if self._factory.config.dry_run and type(violation) not in self._told:
+            self._told.add(type(violation))
             self._factory.tell(self, violation, None)
         return self._factory.config.dry_run
 
     def end(self, violation: PolicyViolation, how: Decision) -> None:
         """A policy ends the connection: it is closed, and aborted if it is not closed in time."""
-        if self.is_lost or (self.violation is not None and how is Decision.CLOSE) or self._excused(violation):
+        if self.is_lost or (self.violation is not None and how is Decision.CLOSE) or self.excused(violation):
             return
-        self._stop_timer()
+        self.watch.stop()
         self._factory.tell(self, violation, how)
         self.violation = self.violation or violation
         if how is Decision.ABORT or self.wrapped is None:
             self.abort()
         else:
-            self._timer = self._factory.clock.callLater(self._factory.config.graceful_timeout, self._cut)
+            self.watch.call_after(self._factory.config.graceful_timeout, self._cut)
             self.wrapped.loseConnection()
 
     def _cut(self) -> None:
         """The peer has had the time to read what was written."""
-        self._timer = None
         assert self.violation is not None
         self._factory.count(self.violation.policy, Decision.ABORT.value)
         self.abort()
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
 
     def in_context(self, what: Callable[[], None]) -> None:
         """Do something later that the transport would have done, as it would have: its log lines are the connection's."""

@@ -19,14 +19,12 @@ from zope.interface import implementer
 
 from ..addresses import show_address
 from ..config import DatagramConfig
+from .counters import PolicyCounters, Quiet, policy_counters
 from .datagram_guard import HOLD, DatagramGuard, Drop, Source
 
 __all__ = ["GuardedDatagramProtocol"]
 
 _log = Logger("twistnet.guard")
-
-QUIET = 60.0
-"""Seconds between two lines about the same reason."""
 
 
 class GuardedDatagramProtocol(DatagramProtocol):
@@ -36,7 +34,9 @@ class GuardedDatagramProtocol(DatagramProtocol):
         inner: The protocol that answers.
         config: What the guard allows.
         clock: Tells the time.
-        name: What it is called in the log.
+        name: What it is called in the log and in the counters.
+        counters: Where every drop is counted, as `"guard"` and its reason; those of the process for this name, if
+            nothing is said.
 
     Attributes:
         guard: The guard of the port that is open, with its counters; `None` before there is one.
@@ -45,17 +45,23 @@ class GuardedDatagramProtocol(DatagramProtocol):
     noisy = False
 
     def __init__(
-        self, inner: DatagramProtocol, config: DatagramConfig, clock: IReactorTime, name: str = "datagrams"
+        self,
+        inner: DatagramProtocol,
+        config: DatagramConfig,
+        clock: IReactorTime,
+        name: str = "datagrams",
+        counters: PolicyCounters | None = None,
     ) -> None:
         self.guard: DatagramGuard | None = None
         self._inner = inner
         self._config = config
         self._clock = clock
         self._name = name
-        self._said: dict[str, tuple[float, int]] = {}
+        self._counters = policy_counters(name) if counters is None else counters
+        self._quiet = Quiet()
 
     def startProtocol(self) -> None:
-        self._said.clear()
+        self._quiet = Quiet()
         self.guard = DatagramGuard(self._config, _local(self.transport), _is_ours)
         self._inner.noisy = False
         self._inner.makeConnection(_GuardedTransport(self, self.transport))
@@ -92,19 +98,15 @@ class GuardedDatagramProtocol(DatagramProtocol):
         self._tell(self._clock.seconds(), reason, addr)
 
     def _tell(self, now: float, reason: str, addr: Source) -> None:
-        """One line when a reason comes up, and one a minute while it goes on."""
-        assert self.guard is not None
-        count = self.guard.counters[reason]
-        last, before = self._said.get(reason, (float("-inf"), 0))
-        if now - last < QUIET:
-            return
-        self._said[reason] = (now, count)
-        if reason == Drop.LOOP:
+        """Count it; one line when a reason comes up, and one a minute while it goes on."""
+        self._counters.add("guard", str(reason))
+        since = self._quiet.due(now, reason)
+        if since and reason == Drop.LOOP:
             self._tell_of_loop(addr)
-        else:
+        elif since:
             _log.info(
                 "{service}: {count} dropped, the last from {peer}: {reason}",
-                service=self._name, count=count - before, peer=show_address(addr), reason=str(reason),
+                service=self._name, count=since, peer=show_address(addr), reason=str(reason),
             )  # fmt: skip
 
     def _tell_of_loop(self, addr: Source) -> None:

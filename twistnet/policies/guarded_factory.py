@@ -172,8 +172,8 @@ class GuardedFactory:
     def tell(self, connection: GuardedConnection, violation: PolicyViolation, how: Decision | None) -> None:
         """Count what a policy did to a connection, or would have done if `how` is `None`, and log it once a minute."""
         outcome = "would have acted" if how is None else how.value
-        count = self.count(violation.policy, outcome)
-        since = self._quiet.due(self.clock.seconds(), f"{violation.policy} {outcome}", count)
+        self.count(violation.policy, outcome)
+        since = self._quiet.due(self.clock.seconds(), f"{violation.policy} {outcome}")
         if since:
             self.log.info(
                 "{service}: {outcome} {peer}: {violation}; {since} since the last such line",

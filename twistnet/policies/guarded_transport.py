@@ -241,7 +241,7 @@ class GuardedTransport:
         held = b"" if self.intake is None else self.intake.forget()
         result = self._transport.startTLS(*args, **kwargs)
         self._provide()  # from now on it is a TLS transport
-        self._connection.handshake_begins()
+        self._connection.watch.handshake_begins()
         if held:
             self._transport.protocol.dataReceived(held)
         return result

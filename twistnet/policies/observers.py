@@ -24,7 +24,7 @@ class OpenConnections:
     """The connections that are open."""
 
     def __init__(self) -> None:
-        self._open: set[GuardedConnection] = set()
+        self._open: dict[GuardedConnection, None] = {}
         self._waiting: list[Deferred[None]] = []
 
     def __len__(self) -> int:
@@ -32,11 +32,11 @@ class OpenConnections:
 
     def opened(self, connection: GuardedConnection) -> None:
         """See `ConnectionObserver.opened`."""
-        self._open.add(connection)
+        self._open[connection] = None
 
     def closed(self, connection: GuardedConnection, reason: Failure) -> None:
         """See `ConnectionObserver.closed`."""
-        self._open.discard(connection)
+        self._open.pop(connection, None)
         if not self._open:
             waiting, self._waiting = self._waiting, []
             for deferred in waiting:

@@ -26,6 +26,7 @@ class Preamble:
     Attributes:
         client: The address of the client, as Twisted has it; `None` if the proxy speaks for itself, or does not know.
         server: The address that the client has connected to.
+        seen: All octets so far.
     """
 
     def __init__(self, accept: str) -> None:
@@ -34,9 +35,11 @@ class Preamble:
         self._reader = ProxyHeaderReader(accept)
         self.client: Any = None
         self.server: Any = None
+        self.seen = b""
 
     def feed(self, data: bytes) -> tuple[ProxyHeader, bytes] | PolicyViolation | None:
         """Some octets more: the header and what follows it, what is wrong with it, or `None` if it is not all there."""
+        self.seen += data
         try:
             read = self._reader.feed(data)
         except RemoteProtocolError as error:

@@ -44,21 +44,21 @@ class Reception:
         return len(self._waiting)
 
     def arrived(self, connection: GuardedConnection) -> None:
-        """A connection was made: `admit`, `refuse` or `wait` is called on it."""
+        """A connection was made: it is admitted, refused, or waits."""
         slots = self.gate.slots
         decision = slots.decide()
         if decision is not Decision.ADMIT and self.gate.config.dry_run:
             self._counters.add("max_connections", f"would be {decision.value}")
             decision = Decision.ADMIT
         if decision is Decision.REFUSE:
-            connection.refuse(slots.violation())
+            connection.arrival.refuse(slots.violation())
         elif decision is Decision.DELAY:
             self._wait(connection)
         else:
             self.gate.enter_slot(connection.place)
             if slots.full and slots.overflow == "wait" and not self.gate.config.dry_run:
                 self._pause(connection)
-            connection.admit()
+            connection.arrival.admit()
 
     def left(self, connection: GuardedConnection) -> None:
         """A connection is gone: what it held is free, and somebody who waits has it."""
@@ -68,7 +68,7 @@ class Reception:
         while self._waiting and not slots.full:
             following, _ = self._waiting.popitem(last=False)
             self.gate.enter_slot(following.place)
-            following.admit_soon()
+            following.arrival.admit_soon()
         if not slots.full:
             self._accept()
 
@@ -76,7 +76,7 @@ class Reception:
         self._counters.add("max_connections", Decision.DELAY.value)
         self._waiting[connection] = None
         self._pause(connection)
-        connection.wait()
+        connection.arrival.wait()
 
     def _pause(self, connection: GuardedConnection) -> None:
         """Accept no more where this one came from."""

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from ..config import Network
 
-__all__ = ["Address", "Source", "address_of", "source_of"]
+__all__ = ["Address", "Source", "address_of", "contains", "numeric", "source_of"]
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 Source: TypeAlias = str
@@ -18,13 +18,18 @@ Source: TypeAlias = str
 
 
 def address_of(peer: Any) -> Address | None:
-    """The numeric address of a peer (`IAddress`), without a zone; `None` of one that has none, as on UNIX sockets.
+    """The numeric address of a peer (`IAddress`); `None` of one that has none, as on UNIX sockets."""
+    return numeric(str(getattr(peer, "host", "")))
+
+
+def numeric(host: str) -> Address | None:
+    """An address that was written down, without its zone; `None` of what is no address.
 
     IPv4 that was mapped into IPv6 (RFC 4291, 2.5.5.2), which is what a socket for both reports, is IPv4.
     """
     try:
-        address = ipaddress.ip_address(str(peer.host).partition("%")[0])
-    except (AttributeError, ValueError):
+        address = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
         return None
     return getattr(address, "ipv4_mapped", None) or address
 

@@ -1,7 +1,7 @@
 """Token buckets, and tables of what is known of each source.
 
-The rule of this module: it is told the time, in seconds of a clock that does not go back, and never holds more than
-it was allowed to.
+The rule of this module: it is told the time, in seconds, and never holds more than it was allowed to. A clock that is
+put back gives nothing, and takes nothing.
 """
 
 from __future__ import annotations

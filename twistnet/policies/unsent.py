@@ -39,7 +39,9 @@ def lower_buffer(transport: Any, size: int) -> None:
 def accepting_port(transport: Any) -> Any:
     """The listening port that a server's connection came from, if it is one that can be paused; or `None`."""
     below = _below_tls(transport)
-    port = getattr(getattr(below, "_transport", below), "server", None)
+    while hasattr(below, "_transport"):  # a guard around a guard
+        below = _below_tls(below._transport)
+    port = getattr(below, "server", None)
     return port if hasattr(port, "pauseProducing") else None
 
 
