@@ -73,6 +73,7 @@ class GuardedTransport:
         self._seconds = clock.seconds
         self.intake: Intake | None = None
         self.outlet: Outlet | None = None
+        self._aborting = False
         marks = WriteMarks(config.high_water_mark, config.low_water_mark, config.write_buffer_limit)
         if config.rate is not None or marks != WriteMarks():
             now, dry = clock.seconds(), config.dry_run
@@ -126,8 +127,11 @@ class GuardedTransport:
 
     @property
     def disconnecting(self) -> bool:
-        """Whether the connection is being closed."""
-        return bool(self._transport.disconnecting) or (self.outlet is not None and self.outlet.closing)
+        """Whether the connection is being closed or aborted: TCP's own transport says so only of the first."""
+        outlet = self.outlet
+        return (
+            self._aborting or bool(self._transport.disconnecting) or (outlet is not None and outlet.closing)
+        )
 
     @property
     def TLS(self) -> bool:
@@ -176,6 +180,7 @@ class GuardedTransport:
             self._transport.loseConnection(*args, **kwargs)
 
     def abortConnection(self) -> None:
+        self._aborting = True
         self._connection.close_asked()
         if self.intake is not None:
             self.intake.forget()
