@@ -44,7 +44,7 @@ class Arrival:
         connection, gate = self._connection, self._factory.gate
         address, now = address_of(connection.peer), connection.opened_at
         violation = gate.check_proxy(address) if self._proxied else gate.check(now, address)
-        if violation is not None and not connection.excused(violation):
+        if violation is not None and not connection.excused(violation, Decision.REFUSE):
             self.refuse(violation)
             return
         if not self._proxied:
@@ -57,7 +57,7 @@ class Arrival:
         connection.stage = Stage.REFUSED
         connection.violation = violation
         connection.watch.stop()
-        self._factory.tell(connection, violation, outcome)
+        connection.tell(violation, outcome)
         connection.abort()
 
     def wait(self) -> None:
@@ -91,13 +91,13 @@ class Arrival:
 
     def end_header(self, violation: PolicyViolation) -> None:
         """There is no header; in a dry run what came in its place is the client's own."""
-        if self._connection.excused(violation):
+        how = Decision.ABORT if isinstance(violation, HandshakeTimeout) else Decision.REFUSE
+        if self._connection.excused(violation, how):
             assert self._preamble is not None
             self._connection.open()
             self._go_on(self._preamble.seen)
         else:
-            late = isinstance(violation, HandshakeTimeout)
-            self.refuse(violation, Decision.ABORT if late else Decision.REFUSE)
+            self.refuse(violation, how)
 
     def lost(self) -> None:
         """The connection was lost."""
@@ -109,9 +109,8 @@ class Arrival:
         self._turn = None
         connection = self._connection
         connection.begin_anew()
+        connection.transport.resumeProducing()  # before the protocol inside can ask for the opposite
         connection.in_context(self.admit)
-        if not connection.is_lost and not connection.is_paused:
-            connection.transport.resumeProducing()
 
     def _meet(self, preamble: Preamble) -> None:
         """Now that the client is known, the policies that ask for its address are asked."""
@@ -120,7 +119,7 @@ class Arrival:
             connection.peer, connection.host = preamble.client, preamble.server
             address, now = address_of(preamble.client), self._factory.clock.seconds()
             violation = gate.check(now, address)
-            if violation is not None and not connection.excused(violation):
+            if violation is not None and not connection.excused(violation, Decision.REFUSE):
                 self.refuse(violation)
                 return
             gate.enter(now, address, connection.place)

@@ -29,7 +29,6 @@ from .arrival import Arrival
 from .decisions import Decision
 from .gate import Pass
 from .guarded_transport import GuardedTransport
-from .intake import Stop
 from .stages import Stage
 from .watch import Watch
 
@@ -117,12 +116,6 @@ class GuardedConnection:
         return self.stage is Stage.LOST
 
     @property
-    def is_paused(self) -> bool:
-        """Whether somebody does not want anything to be read."""
-        intake = self.wrapped and self.wrapped.intake
-        return bool(intake and intake.is_stopped(~Stop(0)))
-
-    @property
     def unsent(self) -> int:
         """Octets that were written and are still in this process."""
         return self.wrapped.unsent if self.wrapped is not None else 0
@@ -151,9 +144,13 @@ class GuardedConnection:
         elif self.transport is not None:
             getattr(self.transport, "abortConnection", self.transport.loseConnection)()
 
-    def count(self, policy: str, outcome: str) -> None:
-        """Count a decision."""
-        self._factory.count(policy, outcome)
+    def note(self, policy: str, outcome: str, detail: str) -> None:
+        """A policy has done something to it."""
+        self._factory.tell(self, policy, outcome, detail)
+
+    def tell(self, violation: PolicyViolation, how: Decision) -> None:
+        """A policy was violated."""
+        self.note(violation.policy, how.value, violation.detail)
 
     # How it is let in
 
@@ -176,7 +173,7 @@ class GuardedConnection:
         self.stage = Stage.OPEN
         self.watch.handshake_ended()
         self.heard_at = self._seconds()
-        self._factory.count("connections", Decision.ADMIT.value)
+        self._factory.counters.add("connections", Decision.ADMIT.value)
         if self.inner is None and not self._build():
             return
         self._flush = flush_of(self.transport)
@@ -271,19 +268,23 @@ class GuardedConnection:
 
     # What policies do to it
 
-    def excused(self, violation: PolicyViolation) -> bool:
+    def excused(self, violation: PolicyViolation, how: Decision) -> bool:
         """Whether this is a dry run: then it is counted, once a connection, and that is all."""
         if self._factory.config.dry_run and type(violation) not in self._told:
             self._told.add(type(violation))
-            self._factory.tell(self, violation, None)
+            self.tell(violation, how)
         return self._factory.config.dry_run
 
     def end(self, violation: PolicyViolation, how: Decision) -> None:
         """A policy ends the connection: it is closed, and aborted if it is not closed in time."""
-        if self.is_lost or (self.violation is not None and how is Decision.CLOSE) or self.excused(violation):
+        if (
+            self.is_lost
+            or (self.violation is not None and how is Decision.CLOSE)
+            or self.excused(violation, how)
+        ):
             return
         self.watch.stop()
-        self._factory.tell(self, violation, how)
+        self.tell(violation, how)
         self.violation = self.violation or violation
         if how is Decision.ABORT or self.wrapped is None:
             self.abort()
@@ -294,7 +295,7 @@ class GuardedConnection:
     def _cut(self) -> None:
         """The peer has had the time to read what was written."""
         assert self.violation is not None
-        self._factory.count(self.violation.policy, Decision.ABORT.value)
+        self.tell(self.violation, Decision.ABORT)
         self.abort()
 
     def in_context(self, what: Callable[[], None]) -> None:

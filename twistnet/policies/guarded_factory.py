@@ -23,9 +23,7 @@ from zope.interface import alsoProvides, implementer
 
 from ..addresses import show_address
 from ..config import ConnectionConfig
-from ..errors import PolicyViolation
 from .counters import PolicyCounters, Quiet, policy_counters
-from .decisions import Decision
 from .gate import Gate
 from .guarded_connection import ConnectionObserver, GuardedConnection
 from .observers import OpenConnections, SocketOptions
@@ -95,7 +93,7 @@ class GuardedFactory:
         self.name = name or type(inner).__name__
         self.observers = tuple(observers)
         self.counters = policy_counters(self.name) if counters is None else counters
-        self.reception = reception or Reception(Gate(config), self.counters, clock)
+        self.reception = reception or Reception(Gate(config))
         self.gate = self.reception.gate
         self.open = OpenConnections() if open_connections is None else open_connections
         self._quiet = Quiet()
@@ -139,7 +137,7 @@ class GuardedFactory:
             ),
         )
         around.open, self.open = self.open, OpenConnections()
-        self.reception = Reception(Gate(inner), self.counters, self.clock)
+        self.reception = Reception(Gate(inner))
         self.gate = self.reception.gate
         around.inner = wrap(self)
         return around
@@ -165,20 +163,17 @@ class GuardedFactory:
     def logPrefix(self) -> str:
         return self.name
 
-    def count(self, policy: str, outcome: str) -> int:
-        """Count a decision; how many there have been."""
-        return self.counters.add(policy, outcome)
-
-    def tell(self, connection: GuardedConnection, violation: PolicyViolation, how: Decision | None) -> None:
-        """Count what a policy did to a connection, or would have done if `how` is `None`, and log it once a minute."""
-        outcome = "would have acted" if how is None else how.value
-        self.count(violation.policy, outcome)
-        since = self._quiet.due(self.clock.seconds(), f"{violation.policy} {outcome}")
+    def tell(self, connection: GuardedConnection, policy: str, outcome: str, detail: str) -> None:
+        """Count what a policy did to a connection, or in a dry run would have done, and log it once a minute."""
+        if self.config.dry_run:
+            outcome = f"dry run: {outcome}"
+        self.counters.add(policy, outcome)
+        since = self._quiet.due(self.clock.seconds(), f"{policy} {outcome}")
         if since:
             self.log.info(
-                "{service}: {outcome} {peer}: {violation}; {since} since the last such line",
-                service=self.name, outcome=outcome, peer=show_address(connection.peer),
-                violation=violation, since=since,
+                "{service}: {outcome} {peer}: {detail} ({policy}){since}",
+                service=self.name, outcome=outcome, peer=show_address(connection.peer), detail=detail,
+                policy=policy, since=f"; {since} since the last such line" if since > 1 else "",
             )  # fmt: skip
 
 

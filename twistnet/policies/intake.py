@@ -64,10 +64,6 @@ class Intake:
         """Octets that are kept."""
         return len(self._held)
 
-    def is_stopped(self, why: Stop) -> bool:
-        """Whether somebody in particular has stopped the reading."""
-        return bool(self._stops & why)
-
     def stop(self, why: Stop) -> None:
         """Read nothing more."""
         before, self._stops = self._stops, self._stops | why
@@ -129,7 +125,7 @@ class Intake:
         granted = wanted if self._rate is None else self._rate.grant(self._clock.seconds(), wanted)
         if not granted:
             assert self._rate is not None
-            self._connection.count("rate", "reading paused")
+            self._connection.note("rate", "reading paused", f"more than {self._rate.rate} octets a second")
             if not self._dry:
                 return self._rate.wait(wanted)
             granted = wanted

@@ -216,7 +216,9 @@ class Outlet:
         if self._rate is not None:
             granted = self._rate.grant(self._clock.seconds(), wanted)
             if not granted:
-                self._connection.count("rate", "writing paused")
+                self._connection.note(
+                    "rate", "writing paused", f"more than {self._rate.rate} octets a second"
+                )
                 if not self._dry:
                     self._call_later(self._rate.wait(wanted), self._pump)
                     return
@@ -261,7 +263,7 @@ class Outlet:
         if high is not None:
             above = unsent > (self._told.resume_at if self._above else high)
             if above and not self._above:
-                self._connection.count("high_water_mark", "reading paused")
+                self._connection.note("high_water_mark", "reading paused", f"{unsent} octets are unread")
             self._above = above
         if limit is not None and unsent > limit:
             self._call_later(0, self._look_again)

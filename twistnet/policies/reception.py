@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IReactorTime
-
-from .counters import PolicyCounters
 from .decisions import Decision
 from .gate import Gate
 from .unsent import accepting_port
@@ -27,14 +24,10 @@ class Reception:
 
     Args:
         gate: Decides.
-        counters: Where it is counted.
-        clock: Tells the time.
     """
 
-    def __init__(self, gate: Gate, counters: PolicyCounters, clock: IReactorTime) -> None:
+    def __init__(self, gate: Gate) -> None:
         self.gate = gate
-        self._counters = counters
-        self._clock = clock
         self._waiting: OrderedDict[GuardedConnection, None] = OrderedDict()
         self._ports: dict[Any, None] = {}
 
@@ -48,7 +41,7 @@ class Reception:
         slots = self.gate.slots
         decision = slots.decide()
         if decision is not Decision.ADMIT and self.gate.config.dry_run:
-            self._counters.add("max_connections", f"would be {decision.value}")
+            connection.tell(slots.violation(), decision)
             decision = Decision.ADMIT
         if decision is Decision.REFUSE:
             connection.arrival.refuse(slots.violation())
@@ -73,7 +66,7 @@ class Reception:
             self._accept()
 
     def _wait(self, connection: GuardedConnection) -> None:
-        self._counters.add("max_connections", Decision.DELAY.value)
+        connection.tell(self.gate.slots.violation(), Decision.DELAY)
         self._waiting[connection] = None
         self._pause(connection)
         connection.arrival.wait()

@@ -95,7 +95,7 @@ class Watch:
         elif connection.stage is Stage.HEADER and isinstance(violation, HandshakeTimeout):
             self.handshake_ended()
             connection.in_context(lambda: connection.arrival.end_header(violation))
-        elif connection.excused(violation):
+        elif connection.excused(violation, Decision.CLOSE):
             self._deadlines.excuse(violation)
             self.look_later()
         else:

@@ -88,7 +88,7 @@ class ListeningService(Service):
         self._draining: list[Drain] = []
         self._started = False
         self._patient = True
-        self._reception = Reception(Gate(self._connections), self.counters, reactor)
+        self._reception = Reception(Gate(self._connections))
         self._listeners = [self._listener(text, index) for index, text in enumerate(listen)]
 
     def privilegedStartService(self) -> None:
@@ -105,7 +105,7 @@ class ListeningService(Service):
         self._started = True
         self._patient = True
         self.open = OpenConnections()
-        self._reception = Reception(Gate(self._connections), self.counters, self._reactor)
+        self._reception = Reception(Gate(self._connections))
         for listener in self._listeners:
             self._open_one(listener)
 
