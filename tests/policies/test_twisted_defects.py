@@ -48,6 +48,11 @@ from twistnet import AccessLog, ConnectionConfig, EchoFactory, GuardedFactory, P
 from twistnet.errors import ErrorsLogged
 from twistnet.simulation import Network
 
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:X509:DeprecationWarning"),
+]
+"""What Twisted says of itself."""
 NO_PROTOCOL = "AttributeError: 'NoneType' object has no attribute 'makeConnection'"
 
 
@@ -135,7 +140,7 @@ class Refusing(Factory):
         return None
 
 
-@pytest.mark.parametrize("settings", [{"lifetime": 60}, {"max_connections": 1}, {"rate": 1000}], ids=str)
+@pytest.mark.parametrize("settings", [{"lifetime": 60}, {"max_connections": 1}, {"rate": 1000}], ids="-".join)
 @on_both(
     "wrap",
     ours=guarded,
@@ -171,8 +176,6 @@ def over_tls(wrap: Wrap) -> Wrap:
     twisted=over_tls(lambda factory, clock: factory),
     fails=pytest.raises(ErrorsLogged, match=NO_PROTOCOL),
 )
-@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
-@pytest.mark.filterwarnings("ignore:X509:DeprecationWarning")
 def test_tls_wraps_a_refusal_and_crashes(network: Network, wrap: Wrap, verdict: Verdict) -> None:
     """Tickets 5232 and 6640: Twisted's TLS is a `WrappingFactory` too. A guard within it refuses for the factory."""
     with verdict:
@@ -186,6 +189,27 @@ def test_tls_wraps_a_refusal_and_crashes(network: Network, wrap: Wrap, verdict: 
             network.advance(5)
             assert peer.lost.called, "the refused peer was left connected"
         assert is_alone(server)
+
+
+def test_a_guard_around_tls_that_crashes_so_has_its_slots_back(network: Network) -> None:
+    """Twisted's TLS leaves the peer connected and raises again when it is lost: a guard's lifetime ends it."""
+    guards: list[GuardedFactory] = []
+
+    def wrap(factory: Any, clock: Any) -> GuardedFactory:
+        around_tls = guarded(max_connections=1, lifetime=60)
+        guards.append(around_tls(over_tls(lambda inner, _: inner)(factory, clock), clock))
+        return guards[0]
+
+    with network.expected_errors(AttributeError) as crashes:
+        server = listen(network, wrap, Refusing())
+        peers = [dial(network), dial(network)]
+        network.advance(30)
+        assert (guards[0].gate.slots.open, len(crashes)) == (1, 1)
+        network.advance(180)
+        assert all(peer.ended.called or peer.lost.called for peer in peers)
+        assert (guards[0].gate.slots.open, len(guards[0].open), len(crashes)) == (0, 0, 4)
+        assert is_alone(server)
+        assert not server.getDelayedCalls()
 
 
 # Closing
@@ -241,7 +265,7 @@ class AbortsAtOnce(LineReceiver):
         self.reason = reason.type
 
 
-@pytest.mark.parametrize("settings", [{"lifetime": 60}, {"lifetime": 60, "rate": 1000}], ids=str)
+@pytest.mark.parametrize("settings", [{"lifetime": 60}, {"lifetime": 60, "rate": 1000}], ids="-".join)
 @on_both(
     "wrap",
     ours=guarded,

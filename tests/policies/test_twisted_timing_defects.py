@@ -53,7 +53,7 @@ class Floods(Protocol):
         self.lost = True
 
 
-@pytest.mark.parametrize("settings", [{"idle_timeout": 30}, {"lifetime": 30}], ids=str)
+@pytest.mark.parametrize("settings", [{"idle_timeout": 30}, {"lifetime": 30}], ids="-".join)
 @on_both(
     "wrap",
     ours=guarded,

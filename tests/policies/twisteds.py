@@ -68,7 +68,7 @@ def on_both(name: str, *, ours: Any, twisted: Any, fails: Any) -> pytest.MarkDec
         (name, "verdict"),
         [
             pytest.param(ours, nullcontext(), id="ours does not"),
-            pytest.param(twisted, fails, id="Twisted's does"),
+            pytest.param(twisted, fails, id="Twisted does"),
         ],
     )
 
