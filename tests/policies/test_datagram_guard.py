@@ -180,6 +180,21 @@ def test_answers_that_nobody_asked_for_cost_their_receiver() -> None:
     assert tested.receive(0.0, CLIENT, b"again") is Drop.SOURCE_RATE
 
 
+def test_a_clock_that_is_put_back_makes_no_loop_of_a_question_and_ends_one_in_time() -> None:
+    tested = guard(packet_rate=1e6, packet_burst=10**6, total_packet_rate=1e6)
+    assert set(bounce(tested, b"PING", 0.1, 10, start=7200.0)) == {None}
+    assert set(bounce(tested, b"PING", 0.1, 10, start=3600.0)) == {None}
+    assert Drop.LOOP in bounce(tested, b"PING", 0.5, RETURNS + 100, start=3600.0)
+    assert tested.receive(0.0, CLIENT, b"PING") is None
+
+
+def test_ipv4_mapped_into_ipv6_is_the_ipv4_source() -> None:
+    tested = guard(packet_rate=1, packet_burst=10)
+    tested.replied(0.0, ("::ffff:198.51.100.7", 40000), b"x" * 100)
+    assert tested.receive(0.0, CLIENT, b"x") is Drop.SOURCE_RATE
+    assert tested.receive(0.0, ("198.51.100.8", 40000), b"x") is None
+
+
 def test_a_client_that_asks_the_same_in_a_hurry_is_no_loop_unless_it_is_as_fast_as_one() -> None:
     tested = guard(packet_rate=1e6, packet_burst=10**6, total_packet_rate=1e6)
     assert set(bounce(tested, b"PING", 50.0, 4900)) == {None}, "a hundred a second, for most of a minute"

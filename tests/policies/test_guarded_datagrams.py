@@ -10,7 +10,13 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.internet.task import Clock
 
 from tests.logged import LoggedCase
-from twistnet import DatagramConfig, EchoDatagramProtocol, GuardedDatagramProtocol
+from twistnet import (
+    DatagramConfig,
+    EchoDatagramProtocol,
+    GuardedDatagramProtocol,
+    PolicyCounters,
+    policy_counters,
+)
 from twistnet.policies.datagram_guard import RETURNS
 
 CLIENT = ("198.51.100.7", 40000)
@@ -72,6 +78,28 @@ class GuardedTests(LoggedCase):
         self.clock.advance(61)
         protocol.datagramReceived(b"x", ("198.51.100.7", 7))
         self.assertIn("1000 dropped", self.lines[1])
+
+    def test_every_drop_is_counted_with_the_other_policies(self) -> None:
+        """As `guard`, with its reason; in the counters of the process for its name, if it was given none."""
+        counters = PolicyCounters()
+        for own in (counters, None):
+            protocol = GuardedDatagramProtocol(
+                EchoDatagramProtocol(), DatagramConfig(max_datagram=5), self.clock, "counted guard", own
+            )
+            protocol.makeConnection(self.port)  # type: ignore[arg-type]
+            for payload, source in ((b"x", CLIENT), (b"x", ("198.51.100.7", 7)), (b"x" * 6, CLIENT)):
+                protocol.datagramReceived(payload, source)
+        expected = [(("guard", "longer than max_datagram"), 1), (("guard", "source port of a service"), 1)]
+        self.assertEqual(list(counters), expected)
+        self.assertEqual(list(policy_counters("counted guard")), expected)
+
+    def test_a_clock_that_is_put_back_hushes_nothing(self) -> None:
+        """The next line comes when it would have come."""
+        protocol = self.guarded()
+        protocol.datagramReceived(b"x", ("198.51.100.7", 7))
+        self.clock.rightNow -= 900
+        protocol.datagramReceived(b"x", ("198.51.100.7", 7))
+        self.assertEqual(len(self.lines), 2)
 
     def test_two_services_fall_silent(self) -> None:
         """Pointed at each other by one forged datagram, both say why in one line at most."""

@@ -75,6 +75,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
         assert guard is not None
         drop = guard.receive(now, addr, datagram)
         if drop is not None:
+            self._counters.add("guard", drop.value)
             self._tell(now, drop, addr)
             return
         self._inner.datagramReceived(datagram, addr)
@@ -98,8 +99,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
         self._tell(self._clock.seconds(), reason, addr)
 
     def _tell(self, now: float, reason: str, addr: Source) -> None:
-        """Count it; one line when a reason comes up, and one a minute while it goes on."""
-        self._counters.add("guard", str(reason))
+        """One line when a reason comes up, and one a minute while it goes on."""
         since = self._quiet.due(now, reason)
         if since and reason == Drop.LOOP:
             self._tell_of_loop(addr)
