@@ -1,4 +1,4 @@
-"""The clock of one connection: it looks when the next deadline may have passed, and no sooner.
+"""The clock of one connection: it looks when the next deadline may have passed.
 
 The rule of this module: one timer at a time, and none once the connection is lost.
 """
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from .guarded_factory import GuardedFactory
 
 __all__ = ["Watch"]
+
+LOOKS = 4
+"""How often in an `idle_timeout` it is looked whether a peer has taken something: nobody says when it does."""
 
 
 class Watch:
@@ -56,10 +59,14 @@ class Watch:
 
     def look_later(self) -> None:
         """Look again when the next of the deadlines may have passed."""
-        if (due := self._deadlines.next(self._active_at())) is not None:
-            self.call_after(max(0.0, due - self._clock.seconds()), self._look)
-        else:
+        due = self._deadlines.next(self._active_at())
+        if due is None:
             self.stop()
+            return
+        wait = max(0.0, due - self._clock.seconds())
+        if self._deadlines.idle is not None:
+            wait = min(wait, self._deadlines.idle / LOOKS)
+        self.call_after(wait, self._look)
 
     def call_after(self, seconds: float, what: Callable[[], None]) -> None:
         """Do this instead of looking."""
