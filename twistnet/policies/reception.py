@@ -50,6 +50,7 @@ class Reception:
         else:
             self.gate.enter_slot(connection.place)
             if slots.full and slots.overflow == "wait" and not self.gate.config.dry_run:
+                connection.note("max_connections", "accepting paused", slots.violation().detail)
                 self._pause(connection)
             connection.arrival.admit()
 
