@@ -110,7 +110,7 @@ class Arrival:
         connection = self._connection
         connection.begin_anew()
         connection.transport.resumeProducing()  # before the protocol inside can ask for the opposite
-        connection.in_context(self.admit)
+        connection.in_context(self.admit, fatal=False)
 
     def _meet(self, preamble: Preamble) -> None:
         """Now that the client is known, the policies that ask for its address are asked."""

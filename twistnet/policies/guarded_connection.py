@@ -19,6 +19,7 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.protocol import connectionDone
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.log import callWithContext
 from zope.interface import directlyProvides, implementer
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from .guarded_factory import GuardedFactory
 
 __all__ = ["ConnectionObserver", "GuardedConnection"]
+
+_log = Logger("twistnet")
 
 _OPTIONAL: tuple[Any, ...] = (
     IFileDescriptorReceiver,
@@ -298,11 +301,15 @@ class GuardedConnection:
         self.tell(self.violation, Decision.ABORT)
         self.abort()
 
-    def in_context(self, what: Callable[[], None]) -> None:
-        """Do something later that the transport would have done, as it would have: its log lines are the connection's."""
+    def in_context(self, what: Callable[[], None], *, fatal: bool = True) -> None:
+        """Do something later that the transport would have done, as it would have.
+
+        Its log lines are the connection's. An error in `dataReceived` ends the connection, one in `connectionMade` does not.
+        """
         prefix = getattr(self.transport, "logPrefix", lambda: "-")()
         try:
             callWithContext({"system": prefix}, what)
         except Exception:
-            self._factory.log.failure("{service}: the protocol has failed", service=self._factory.name)
-            self.abort()
+            _log.failure("{service}: the protocol has failed", service=self._factory.name)
+            if fatal:
+                self.abort()

@@ -32,6 +32,8 @@ from .sources import address_of
 
 __all__ = ["GuardedFactory", "guard", "is_idle"]
 
+_log = Logger("twistnet")
+
 _AT_THE_GATE = ("max_connections", "per_source", "accept_rate", "accept_burst")
 _GATE_WORDS = (
     "overflow",
@@ -73,7 +75,6 @@ class GuardedFactory:
     """
 
     noisy = False
-    log = Logger("twistnet")
 
     def __init__(
         self,
@@ -153,7 +154,7 @@ class GuardedFactory:
         try:
             return self.inner.buildProtocol(addr)
         except Exception:
-            self.log.failure("{service}: no protocol could be built for {peer}",
+            _log.failure("{service}: no protocol could be built for {peer}",
                              service=self.name, peer=show_address(addr))  # fmt: skip
             return None
 
@@ -170,7 +171,7 @@ class GuardedFactory:
         self.counters.add(policy, outcome)
         since = self._quiet.due(self.clock.seconds(), f"{policy} {outcome}")
         if since:
-            self.log.info(
+            _log.info(
                 "{service}: {outcome} {peer}: {detail} ({policy}){since}",
                 service=self.name, outcome=outcome, peer=show_address(connection.peer), detail=detail,
                 policy=policy, since=f"; {since} since the last such line" if since > 1 else "",
