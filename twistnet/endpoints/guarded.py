@@ -7,6 +7,7 @@ The rule of this module: the string of the endpoint inside stays as it is, and s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from attrs import fields, frozen
@@ -55,14 +56,20 @@ class GuardedServerEndpoint:
 
     def listen(self, factory: Factory | IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IStreamServerEndpoint.listen`."""
+        guarded = self.guard(factory)
+        if guarded is None:
+            return self.endpoint.listen(factory)  # type: ignore[no-any-return]
+        return listen_guarded(self.reactor, self.endpoint, guarded)
+
+    def guard(self, factory: Factory | IProtocolFactory) -> GuardedFactory | None:
+        """The policies around a factory; `None` if there are none."""
         config = self.config
         if is_idle(config) and not config.access_log:
-            return self.endpoint.listen(factory)  # type: ignore[no-any-return]
+            return None
         observers: list[ConnectionObserver] = [SocketOptions(config)]
         if config.access_log:
             observers.append(AccessLog(self.name, every=True))
-        guarded = GuardedFactory(factory, config, clock=self.reactor, name=self.name, observers=observers)
-        return listen_guarded(self.reactor, self.endpoint, guarded)
+        return GuardedFactory(factory, config, clock=self.reactor, name=self.name, observers=observers)
 
 
 def listen_guarded(reactor: Any, endpoint: Any, factory: GuardedFactory) -> Deferred[IListeningPort]:
@@ -79,19 +86,40 @@ def listen_guarded(reactor: Any, endpoint: Any, factory: GuardedFactory) -> Defe
 
 
 def _below_tls(reactor: Any, endpoint: Any) -> tuple[Any, Callable[[Any], Any]] | None:
-    """The endpoint that an endpoint of Twisted's puts TLS on, and what it puts on; `None` of any other."""
+    """The endpoint that TLS is put on, and what is put on it; `None` where there is no TLS."""
+    if isinstance(endpoint, GuardedServerEndpoint):
+        below = _below_tls(reactor, endpoint.endpoint)
+        return below and (below[0], lambda factory: below[1](endpoint.guard(factory) or factory))
     if isinstance(endpoint, SSL4ServerEndpoint):
-        from twisted.protocols.tls import TLSMemoryBIOFactory
-
-        context = endpoint._sslContextFactory
         clear = TCP4ServerEndpoint(endpoint._reactor, endpoint._port, endpoint._backlog, endpoint._interface)
-        return clear, lambda factory: TLSMemoryBIOFactory(context, False, factory, clock=reactor)
-    if (
-        isinstance(endpoint, _WrapperServerEndpoint)
-        and "wrapServerTLS" in endpoint._wrapperFactory.__qualname__
-    ):
-        return endpoint._wrappedEndpoint, endpoint._wrapperFactory
+        return clear, _tls_with(endpoint._sslContextFactory, reactor)
+    if isinstance(endpoint, _tls_endpoints()):
+        return endpoint.endpoint, _tls_with(endpoint.connectionCreator, endpoint.clock or reactor)
     return None
+
+
+def _wrapped_by(endpoint: Any) -> Any:
+    """The endpoint within one that wraps another; `None` of any other."""
+    if isinstance(endpoint, _WrapperServerEndpoint):
+        return endpoint._wrappedEndpoint
+    wrappers: Any = (GuardedServerEndpoint, *_tls_endpoints())
+    return endpoint.endpoint if isinstance(endpoint, wrappers) else None
+
+
+def _tls_with(credentials: Any, clock: Any) -> Callable[[Any], Any]:
+    """What puts TLS around a factory."""
+    from twisted.protocols.tls import TLSMemoryBIOFactory
+
+    return lambda factory: TLSMemoryBIOFactory(credentials, False, factory, clock=clock)
+
+
+def _tls_endpoints() -> tuple[type[Any], ...]:
+    """What `tls:` and `wrapServerTLS` make; nothing without pyOpenSSL."""
+    if find_spec("OpenSSL") is None:
+        return ()
+    from twisted.protocols._sni import TLSServerEndpoint
+
+    return (TLSServerEndpoint,)
 
 
 def share_port(endpoint: Any) -> None:
@@ -101,8 +129,8 @@ def share_port(endpoint: Any) -> None:
         ConfigurationError: It is not known to be an endpoint on TCP.
     """
     inside = endpoint
-    while isinstance(inside, (_WrapperServerEndpoint, GuardedServerEndpoint)):
-        inside = inside.endpoint if isinstance(inside, GuardedServerEndpoint) else inside._wrappedEndpoint
+    while (wrapped := _wrapped_by(inside)) is not None:
+        inside = wrapped
     if not isinstance(inside, (TCP4ServerEndpoint, TCP6ServerEndpoint, SSL4ServerEndpoint)):
         raise ConfigurationError("is for tcp, tcp6, tls and ssl", ("reuse_port",))
     inside._port = makeBinding(inside._interface, inside._port, reuseAddress=True, reusePort=True)
