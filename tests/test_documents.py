@@ -68,6 +68,7 @@ def test_every_option_that_the_readme_names_exists(pytestconfig: pytest.Config) 
         "--network-seeds",
         "--version",
         "--help",
+        "--path",  # of twist web
         "--wait",
         "--timeout",
         "--connections",
