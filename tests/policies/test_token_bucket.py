@@ -52,3 +52,55 @@ def test_a_table_keeps_the_most_recent_and_no_more(keys: list[int], limit: int) 
     for key in list(dict.fromkeys(reversed(keys)))[:limit]:
         table[key].append(0)
         assert len(table[key]) == 2
+
+
+def test_to_ask_takes_nothing() -> None:
+    bucket = TokenBucket(1.0, 2.0, now=0.0)
+    assert [bucket.has(0.0, 2.0) for _ in range(3)] == [True] * 3
+    assert not bucket.has(0.0, 2.1)
+    assert bucket.take(0.0, 2.0)
+    assert not bucket.has(0.5)
+    assert bucket.has(1.0)
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 5), st.floats(0, 3)), max_size=50), st.floats(0.1, 100), st.floats(1, 100)
+)
+def test_what_it_has_is_what_can_be_taken(
+    events: list[tuple[float, float]], rate: float, burst: float
+) -> None:
+    bucket, now = TokenBucket(rate, burst, now=0.0), 0.0
+    for pause, tokens in events:
+        now += pause
+        assert bucket.has(now, tokens) == bucket.take(now, tokens)
+
+
+@given(st.floats(0.1, 100), st.floats(1, 100), st.floats(0, 1), st.sampled_from([0.0, 1.8e9]))
+def test_it_is_full_at_first_and_again_when_all_is_gained_back(
+    rate: float, burst: float, part: float, start: float
+) -> None:
+    bucket = TokenBucket(rate, burst, now=start)
+    assert bucket.is_full(start)
+    assert bucket.take(start, part * burst)
+    gained_back = start + part * burst / rate
+    assert not (part > 0.01 and bucket.is_full(start + 0.9 * part * burst / rate))
+    assert bucket.is_full(gained_back + 1e-3)
+
+
+def test_the_oldest_entries_are_dropped_for_as_long_as_they_say_nothing() -> None:
+    table: Recent[str, list[str]] = Recent(lambda key: [key], 10)
+    for key in "abcda":
+        table[key]
+    asked: list[str] = []
+
+    def is_idle(entry: list[str]) -> bool:
+        asked.extend(entry)
+        return entry != ["d"]
+
+    table.drop_oldest_while(is_idle)
+    assert asked == ["b", "c", "d"], "the one that was used last is behind one that is not idle"
+    assert len(table) == 2
+    table.drop_oldest_while(lambda entry: True)
+    assert len(table) == 0
+    table.drop_oldest_while(lambda entry: True)
+    assert table["a"] == ["a"]
