@@ -28,6 +28,7 @@ from ..policies.guarded_factory import GuardedFactory
 from ..policies.observers import AccessLog, OpenConnections, SocketOptions
 from ..policies.reception import Reception
 from .drain import Drain, ServiceState
+from .last_accepts import accept_waiting, let_nobody_in
 from .listeners import Listener, listening_error, parse_listener
 
 __all__ = ["ListeningService"]
@@ -223,7 +224,9 @@ class ListeningService(Service):
 
     async def _stop(self, connections: OpenConnections) -> None:
         for port in self.ports:
-            _accept_waiting(port, connections, self._connections.backlog)
+            let_nobody_in(port)
+            accept_waiting(port, connections, self._connections.backlog)
+            self._reactor.callLater(0, accept_waiting, port, connections, self._connections.backlog)
         self._closing += 1
         for closed, failure in await DeferredList(self._close_listeners(), consumeErrors=True):
             if not closed:
@@ -263,14 +266,3 @@ class ListeningService(Service):
             reception=self._reception, counters=self.counters, open_connections=self.open,
         )  # fmt: skip
         return listener.listen(factory)
-
-
-def _accept_waiting(port: Any, connections: OpenConnections, backlog: int) -> None:
-    """Accept what the kernel has accepted already: closing the listener would reset it."""
-    if not (hasattr(port, "factory") and hasattr(port, "doRead")):
-        return
-    for _ in range(backlog):
-        before = len(connections)
-        port.doRead()
-        if len(connections) == before:
-            return
