@@ -73,9 +73,9 @@ class Reception:
         connection.arrival.wait()
 
     def _pause(self, connection: GuardedConnection) -> None:
-        """Accept no more where this one came from."""
+        """Accept no more where this one came from, though it was paused before: another guard may have resumed it."""
         port = accepting_port(connection.transport)
-        if port is not None and port not in self._ports:
+        if port is not None:
             self._ports[port] = None
             port.pauseProducing()
 
