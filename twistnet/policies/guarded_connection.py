@@ -253,6 +253,8 @@ class GuardedConnection:
 
     def readConnectionLost(self) -> None:
         self._peer_finished = True
+        if self.wrapped is not None and self.wrapped.intake is not None:
+            self.wrapped.intake.peer_finished()
         self.inner.readConnectionLost()
 
     def writeConnectionLost(self) -> None:

@@ -27,7 +27,7 @@ from ..config import ConnectionConfig
 from .byte_rate import ByteRate
 from .intake import Intake, Stop
 from .outlet import Outlet
-from .unsent import lower_buffer, unsent_of
+from .unsent import tell_when_empty, unsent_of
 from .write_marks import WriteMarks
 
 if TYPE_CHECKING:
@@ -89,6 +89,13 @@ class GuardedTransport:
         """Octets that were written and are still in this process."""
         return unsent_of(self._transport) if self.outlet is None else self.outlet.unsent
 
+    def tell_when_empty(self) -> None:
+        """Resume the producer once all is sent, however little that is."""
+        if self.outlet is not None:
+            self.outlet.tell_when_empty()
+        else:
+            tell_when_empty(self._transport)
+
     @property
     def bufferSize(self) -> int:
         """Octets beyond which a producer is paused."""
@@ -99,7 +106,7 @@ class GuardedTransport:
         if self.outlet is not None:
             self.outlet.lower(size)
         else:
-            lower_buffer(self._transport, size)
+            self._transport.bufferSize = size
 
     @property
     def proxy_header(self) -> Any:
@@ -183,8 +190,7 @@ class GuardedTransport:
         self._aborting = True
         self._connection.close_asked()
         if self.intake is not None:
-            self.intake.forget()
-            self.intake.stop(Stop.CLOSING)
+            self.intake.close()
         getattr(self._transport, "abortConnection", self._transport.loseConnection)()
 
     def loseWriteConnection(self) -> None:
@@ -243,7 +249,7 @@ class GuardedTransport:
     def startTLS(self, *args: Any, **kwargs: Any) -> Any:
         if self.outlet is not None:
             self.outlet.flush()
-        held = b"" if self.intake is None else self.intake.forget()
+        held = b"" if self.intake is None else self.intake.give_up()
         result = self._transport.startTLS(*args, **kwargs)
         self._provide()  # from now on it is a TLS transport
         self._connection.watch.handshake_begins()

@@ -2,7 +2,8 @@
 
 The rule of this module: the transport reads when nobody has stopped it: not the protocol inside, not the rate, not the
 marks. What was read and may not be delivered yet is kept, at most one read of it, and delivered in order; the protocol
-is never called while it is being called.
+is never called while it is being called. Once the connection is being closed nothing is delivered; TLS is read on all the
+same, because only the peer's farewell ends it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from enum import IntFlag
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport
 
 from .byte_rate import ByteRate
 
@@ -55,6 +56,8 @@ class Intake:
         self._clock = clock
         self._dry = dry
         self._stops = Stop(0)
+        self._reads = True
+        self._peer_finished = False
         self._held = bytearray()
         self._timer: IDelayedCall | None = None
         self._delivering = False
@@ -64,31 +67,61 @@ class Intake:
         """Octets that are kept."""
         return len(self._held)
 
+    def is_stopped(self, why: Stop) -> bool:
+        """Whether somebody in particular has stopped the reading."""
+        return bool(self._stops & why)
+
     def stop(self, why: Stop) -> None:
         """Read nothing more."""
-        before, self._stops = self._stops, self._stops | why
-        if not before:
-            self._transport.pauseProducing()
+        self._stops |= why
+        self._have_transport_read()
 
     def go(self, why: Stop) -> None:
         """One less who wants that; what was kept is delivered first, in another turn."""
-        before, self._stops = self._stops, self._stops & ~why
-        if self._held and not self._stops & ~Stop.RATE:
+        self._stops &= ~why
+        if not self._held:
+            self._have_transport_read()
+        elif not self._stops & ~Stop.RATE:
             self._deliver_in(0)
-        elif before and not self._stops:
-            self._transport.resumeProducing()
+
+    def peer_finished(self) -> None:
+        """There is nothing more to read: a transport that was told to would find the end again."""
+        self._peer_finished = True
+
+    def close(self) -> None:
+        """Deliver nothing more."""
+        self.forget()
+        self._connection.allowance = 0
+        self.stop(Stop.CLOSING)
+
+    def _have_transport_read(self) -> None:
+        reads = not self._stops or (
+            self.is_stopped(Stop.CLOSING) and ISSLTransport.providedBy(self._transport)
+        )
+        if reads is not self._reads and not self._peer_finished:
+            self._reads = reads
+            (self._transport.resumeProducing if reads else self._transport.pauseProducing)()
 
     def receive(self, data: bytes) -> None:
         """Something was read that may be more than may be delivered now."""
         if self._rate is not None:
             self._rate.give_back(int(self._connection.allowance))
         self._connection.allowance = 0
+        if self.is_stopped(Stop.CLOSING):
+            return
         self._held += data
         if self._timer is None and not self._delivering:
             self._deliver()
 
+    def give_up(self) -> bytes:
+        """Leave what was kept to somebody else, and read on."""
+        held = self.forget()
+        if not self._delivering:
+            self.go(Stop.RATE)
+        return held
+
     def forget(self) -> bytes:
-        """Deliver no more; what was kept."""
+        """Deliver nothing of what was kept; returns it."""
         held, self._held = bytes(self._held), bytearray()
         if self._timer is not None:
             self._timer.cancel()
@@ -97,8 +130,8 @@ class Intake:
 
     def lost(self) -> None:
         """The connection was lost: what was kept is delivered now, as a transport delivers what it has read."""
-        if (held := self.forget()) and not self._stops & Stop.CLOSING:
-            self._connection.deliver(held)
+        if held := self.forget():
+            self._connection.in_context(lambda: self._connection.deliver(held))
 
     def _deliver_in(self, seconds: float) -> None:
         if self._timer is None and not self._delivering:
@@ -115,6 +148,9 @@ class Intake:
         try:
             while self._held and wait is None and not self._stops & ~Stop.RATE:
                 wait = self._deliver_piece()
+        except BaseException:
+            self.forget()  # as a transport does whose protocol has failed
+            raise
         finally:
             self._delivering = False
             self._go_on(wait)
@@ -141,6 +177,6 @@ class Intake:
             if wait is not None:
                 self._deliver_in(wait)
             return
-        if self._rate is not None and not self._connection.is_lost:
+        if self._rate is not None and not self.is_stopped(Stop.CLOSING):
             self._connection.allowance = self._rate.advance(self._clock.seconds(), 2**31)
         self.go(Stop.RATE)

@@ -12,7 +12,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from attrs import evolve
 from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTime
 from zope.interface import implementer
 
@@ -20,7 +19,7 @@ from ..errors import WriteBufferExceeded
 from .byte_rate import ByteRate
 from .decisions import Decision
 from .intake import Intake, Stop
-from .unsent import lower_buffer, unsent_of
+from .unsent import tell_when_empty, unsent_of
 from .write_marks import WriteMarks
 
 if TYPE_CHECKING:
@@ -75,6 +74,7 @@ class Outlet:
         self._rate = rate
         self._told = marks
         self._marks = WriteMarks() if dry else marks
+        self._pause_at, self._resume_at = self._marks.pause_at, self._marks.resume_at
         self._clock = clock
         self._dry = dry
         self._waiting: deque[bytes | memoryview] = deque()
@@ -89,7 +89,6 @@ class Outlet:
         self._paused = False
         self._timers: dict[Callable[[], None], IDelayedCall] = {}
         self.room = 0
-        lower_buffer(transport, self._marks.pause_at)
         transport.registerProducer(self, True)
 
     @property
@@ -105,12 +104,11 @@ class Outlet:
     @property
     def pause_at(self) -> int:
         """A producer is paused when more than this waits."""
-        return self._marks.pause_at
+        return self._pause_at
 
     def lower(self, size: int) -> None:
         """Pause a producer when more than `size` waits, if that is less than so far."""
-        self._marks = evolve(self._marks, high=size, low=min(self._marks.resume_at, size // 4))
-        lower_buffer(self._transport, size)
+        self._pause_at, self._resume_at = size, min(self._resume_at, size // 4)
 
     # What the protocol asks for
 
@@ -135,11 +133,10 @@ class Outlet:
         """Close when all is written, and read nothing more."""
         if self._closing is not Closing.CLOSE:
             self._closing = Closing.CLOSE
-            self._intake.forget()
+            self._intake.close()
             if self._let_go:
                 self._transport.loseConnection()
             else:
-                self._intake.stop(Stop.CLOSING)
                 self._decide()
 
     def register(self, producer: Any, streaming: bool) -> None:
@@ -160,6 +157,15 @@ class Outlet:
         if self._let_go:
             self._transport.unregisterProducer()
         self._decide()
+
+    def tell_when_empty(self) -> None:
+        """Pause the producer until the transport has sent all that it has."""
+        if self._producer is not None and not self._let_go:
+            self._paused = True
+            self._producer.pauseProducing()
+            self._await_empty(self.unsent)
+        else:
+            tell_when_empty(self._transport)
 
     def flush(self) -> None:
         """Hand everything to the transport now, whatever the rate: something else is to follow it at once."""
@@ -183,8 +189,8 @@ class Outlet:
 
     def pauseProducing(self) -> None:
         """The transport has enough."""
-        self._full = True
-        if not self._pumping:
+        before, self._full = self._full, True
+        if not (self._pumping or before):
             self._decide(written=True)
 
     def resumeProducing(self) -> None:
@@ -246,12 +252,14 @@ class Outlet:
         self._take_room_back()
         unsent = self.unsent
         self._tell(unsent)
-        if unsent > self._marks.pause_at:
+        self._mark(unsent)
+        if unsent > self._pause_at:
             self._pause(written)
         else:
             self._pull()
-            if unsent <= self._marks.resume_at:
+            if unsent <= self._resume_at:
                 self._resume()
+        self._await_empty(unsent)
         if self._closing is not Closing.NOTHING:
             self._close_if_written()
         else:
@@ -268,15 +276,30 @@ class Outlet:
         if limit is not None and unsent > limit:
             self._call_later(0, self._look_again)
 
-    def _pause(self, written: bool) -> None:
-        if self._marks.high is not None:
+    def _await_empty(self, unsent: int) -> None:
+        """If somebody is held up by what the transport has, be told when that is sent."""
+        is_held_up = (
+            self._paused
+            or self._intake.is_stopped(Stop.MARKS)
+            or (self._producer is not None and unsent > self._pause_at)
+        )
+        if is_held_up and not self._waiting and not self._full:
+            self._full = True
+            tell_when_empty(self._transport)
+
+    def _mark(self, unsent: int) -> None:
+        """Read nothing above the high mark, and again below the low one."""
+        if self._marks.high is not None and unsent > self._marks.high:
             self._intake.stop(Stop.MARKS)
+        elif unsent <= self._marks.resume_at:
+            self._intake.go(Stop.MARKS)
+
+    def _pause(self, written: bool) -> None:
         if self._producer is not None and self._streaming and (written or not self._paused):
             self._paused = True
             self._producer.pauseProducing()
 
     def _resume(self) -> None:
-        self._intake.go(Stop.MARKS)
         if self._paused and self._producer is not None:
             self._paused = False
             self._producer.resumeProducing()
@@ -294,7 +317,7 @@ class Outlet:
                 self._decide()
 
     def _close_if_written(self) -> None:
-        if self._waiting or (self._producer is not None and (self._paused or not self._streaming)):
+        if self._let_go or self._waiting or self._holds_the_close:
             return
         self._let_go = True
         self._transport.unregisterProducer()
@@ -303,6 +326,11 @@ class Outlet:
         else:
             self._intake.go(Stop.MARKS)
             self._transport.loseWriteConnection()
+
+    @property
+    def _holds_the_close(self) -> bool:
+        """Whether the producer has more to write."""
+        return self._producer is not None and (self._paused or not self._streaming)
 
     def _look_again(self) -> None:
         """A peer that reads takes some of it in one turn; what is left after that is too much."""
@@ -316,7 +344,8 @@ class Outlet:
     def _make_room(self) -> None:
         if self._waiting or self._full:
             return
-        room = max(0, min(self._marks.unremarkable, self._told.unremarkable) - self.unsent)
+        most = min(self._pause_at, self._marks.unremarkable, self._told.unremarkable)
+        room = max(0, most - self.unsent)
         self.room = room if self._rate is None else self._rate.advance(self._clock.seconds(), room)
 
     def _take_room_back(self) -> None:
@@ -331,4 +360,4 @@ class Outlet:
 
     def _awake(self, what: Callable[[], None]) -> None:
         del self._timers[what]
-        what()
+        self._connection.in_context(what)

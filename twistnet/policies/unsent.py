@@ -8,32 +8,36 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["accepting_port", "lower_buffer", "unsent_of"]
+__all__ = ["accepting_port", "tell_when_empty", "unsent_of"]
 
 
 def unsent_of(transport: Any) -> int:
     """Octets that were written to a transport and are still in this process."""
-    try:
-        return len(transport.dataBuffer) - transport.offset + transport._tempDataLen  # type: ignore[no-any-return]
-    except AttributeError:
-        own = getattr(transport, "unsent", None)
-        return _unsent_over_tls(transport) if own is None else int(own)
-
-
-def _unsent_over_tls(transport: Any) -> int:
+    kind = type(transport)
+    if hasattr(kind, "dataBuffer"):
+        own: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        return own + _unsent_in_tls(transport.protocol) if getattr(transport, "TLS", False) else own
+    if hasattr(kind, "unsent"):
+        return int(transport.unsent)
     below = getattr(transport, "transport", None)
-    if below is None:
-        return 0
+    return 0 if below is None else _unsent_in_tls(transport) + unsent_of(below)
+
+
+def _unsent_in_tls(transport: Any) -> int:
+    """What waits for the handshake, and small writes that wait for the end of the turn."""
     waiting = getattr(transport, "_appSendBuffer", None) or ()
     small = getattr(getattr(transport, "_aggregator", None), "_buffer", ())
-    return sum(map(len, waiting)) + sum(map(len, small)) + unsent_of(below)
+    return sum(map(len, waiting)) + sum(map(len, small))
 
 
-def lower_buffer(transport: Any, size: int) -> None:
-    """Have a transport pause its producer when more than `size` octets are unsent, if it would do so only later."""
+def tell_when_empty(transport: Any) -> None:
+    """Have a transport resume its producer once all is sent: Twisted's do so only if there was enough to pause it."""
     below = _below_tls(transport)
-    if getattr(below, "bufferSize", 0) > size:
-        below.bufferSize = size
+    if hasattr(below, "tell_when_empty"):  # of a guard
+        below.tell_when_empty()
+    elif getattr(below, "producer", None) is not None:
+        below.producerPaused = True
+        below.producer.pauseProducing()
 
 
 def accepting_port(transport: Any) -> Any:
