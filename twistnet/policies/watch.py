@@ -90,7 +90,7 @@ class Watch:
         if not unsent:
             return max(connection.heard_at, connection.wrote_at)
         taken, self._taken = self._taken, connection.octets_out - unsent
-        if taken != self._taken:
+        if self._taken > taken:  # less may be: TLS adds to what it has not sent
             self._taken_at = self._clock.seconds()
         return max(connection.heard_at, self._taken_at)
 
