@@ -1,15 +1,23 @@
-"""Where connections arrive: they wait in the kernel's backlog, and not in this process."""
+"""Where connections arrive: they wait in the kernel's backlog, and not in this process, and give back what they held."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import serverFromString
+from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
+from twisted.python.failure import Failure
 
 from tests.peers import connect
-from twistnet import ConnectionConfig, GuardedFactory
+from twistnet import ConnectionConfig, GuardedConnection, GuardedFactory
 from twistnet.simulation import Host, Network
+
+PEER = IPv4Address("TCP", "192.0.2.7", 40000)
 
 
 def guarded(inner: Any, server: Host, **config: Any) -> GuardedFactory:
@@ -38,3 +46,33 @@ def test_of_two_guards_one_opens_the_port_and_the_other_shuts_it_again(network: 
         connect(network, client, "server", 7)
         network.advance(0.1)
     assert outer.reception.waiting <= waiting, "the rest is in the backlog"
+
+
+class Failing:
+    """An observer with a bug."""
+
+    def opened(self, connection: GuardedConnection) -> None:
+        """It is told of the beginning, which goes well."""
+
+    def closed(self, connection: GuardedConnection, reason: Failure) -> None:
+        """It is told of the end."""
+        raise ZeroDivisionError
+
+
+def test_an_observer_that_fails_keeps_no_slot() -> None:
+    clock = Clock()
+    factory = GuardedFactory(
+        Factory.forProtocol(Protocol),
+        ConnectionConfig(max_connections=1, per_source=1, overflow="refuse", lifetime=60),
+        clock=clock,
+        name="test_reception",
+        observers=[Failing()],
+    )
+    for _ in range(3):
+        connection = factory.buildProtocol(PEER)
+        connection.makeConnection(StringTransport(peerAddress=PEER))
+        assert (factory.gate.slots.open, factory.gate.sources, len(factory.open)) == (1, 1, 1)
+        with pytest.raises(ZeroDivisionError):
+            connection.connectionLost(Failure(ConnectionDone()))
+        assert (factory.gate.slots.open, factory.gate.sources, len(factory.open)) == (0, 0, 0)
+        assert clock.getDelayedCalls() == []

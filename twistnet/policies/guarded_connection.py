@@ -246,10 +246,12 @@ class GuardedConnection:
 
     def _take_leave(self, reason: Failure, was_open: bool) -> None:
         self._factory.open.closed(self, reason)
-        if was_open:
-            for observer in self._factory.observers:
-                observer.closed(self, reason)
-        self._factory.reception.left(self)
+        try:
+            if was_open:
+                for observer in self._factory.observers:
+                    observer.closed(self, reason)
+        finally:
+            self._factory.reception.left(self)
 
     def readConnectionLost(self) -> None:
         self._peer_finished = True
