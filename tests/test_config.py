@@ -121,6 +121,20 @@ def test_an_error_is_seen_from_outside_with_its_whole_path() -> None:
     assert str(error) == "node.toml: services.echo.rate: is wrong"
 
 
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("::ffff:10.0.0.0/104", "10.0.0.0/8"),
+        ("::ffff:192.0.2.7", "192.0.2.7/32"),
+        ("::ffff:0:0/96", "0.0.0.0/0"),
+        ("::/0", "::/0"),
+    ],
+)
+def test_ipv4_within_ipv6_is_ipv4(written: str, meant: str) -> None:
+    """As the addresses of peers are: or a network that is denied would have nobody in it."""
+    assert ConnectionConfig(deny=[written]).deny == (ipaddress.ip_network(meant),)  # type: ignore[arg-type]
+
+
 def test_networks_are_read_one_or_many() -> None:
     @attrs.frozen
     class Model:

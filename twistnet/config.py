@@ -56,11 +56,18 @@ class Kind:
     repeats: bool = False
 
 
+_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+"""IPv4 within IPv6 (RFC 4291, 2.5.5.2)."""
+
+
 def _parse_network(value: object) -> Network:
     try:
-        return ipaddress.ip_network(str(value).strip())
+        network = ipaddress.ip_network(str(value).strip())
     except ValueError:
         raise ValueError(f"{value!r} is not a network (10.0.0.0/8, 2001:db8::/32, or one address)") from None
+    if network.version == 6 and network.subnet_of(_MAPPED):
+        return ipaddress.IPv4Network((network.network_address.packed[-4:], network.prefixlen - 96))
+    return network
 
 
 def _parse_text(value: object) -> str:
