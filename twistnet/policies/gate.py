@@ -4,7 +4,8 @@ The rule of this module: what is taken for a connection is in its pass, and is g
 
 The order: `deny`, `allow`, `accept_rate`, `per_source`, then `max_connections`. Nothing is spent for a connection that one
 of the first four refuses. With a PROXY header `proxy_allow_from` and `max_connections` come first, because the client's
-address is not known before the header is; the others follow it.
+address is not known before the header is; the others follow it, unless the proxy speaks for itself or does not know its
+client.
 """
 
 from __future__ import annotations
