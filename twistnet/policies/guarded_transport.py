@@ -74,6 +74,7 @@ class GuardedTransport:
         self.intake: Intake | None = None
         self.outlet: Outlet | None = None
         self._aborting = False
+        self._started_tls = False
         marks = WriteMarks(config.high_water_mark, config.low_water_mark, config.write_buffer_limit)
         if config.rate is not None or marks != WriteMarks():
             now, dry = clock.seconds(), config.dry_run
@@ -125,8 +126,8 @@ class GuardedTransport:
 
     @property
     def protocol(self) -> Any:
-        """The protocol inside; setting it hands the connection over, as it does on the real transport."""
-        return self._connection.inner
+        """The protocol inside, or TLS that was started; setting it hands the connection over, as on the real transport."""
+        return self._transport.protocol if self._started_tls else self._connection.inner
 
     @protocol.setter
     def protocol(self, protocol: Any) -> None:
@@ -249,13 +250,16 @@ class GuardedTransport:
     def startTLS(self, *args: Any, **kwargs: Any) -> Any:
         if self.outlet is not None:
             self.outlet.flush()
-        held = b"" if self.intake is None else self.intake.give_up()
+        if self.intake is not None:
+            self.intake.give(self._have_tls_receive)
         result = self._transport.startTLS(*args, **kwargs)
         self._provide()  # from now on it is a TLS transport
+        self._started_tls = True
         self._connection.watch.handshake_begins()
-        if held:
-            self._transport.protocol.dataReceived(held)
         return result
+
+    def _have_tls_receive(self, data: bytes) -> None:
+        self._transport.protocol.dataReceived(data)
 
     def getPeerCertificate(self) -> Any:
         return self._transport.getPeerCertificate()

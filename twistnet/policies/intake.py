@@ -8,6 +8,7 @@ same, because only the peer's farewell ends it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntFlag
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ class Stop(IntFlag):
     RATE = 2
     MARKS = 4
     CLOSING = 8
+    TLS = 16
 
 
 class Intake:
@@ -60,6 +62,7 @@ class Intake:
         self._peer_finished = False
         self._held = bytearray()
         self._timer: IDelayedCall | None = None
+        self._giving: IDelayedCall | None = None
         self._delivering = False
 
     @property
@@ -113,12 +116,18 @@ class Intake:
         if self._timer is None and not self._delivering:
             self._deliver()
 
-    def give_up(self) -> bytes:
-        """Leave what was kept to somebody else, and read on."""
-        held = self.forget()
+    def give(self, receive: Callable[[bytes], None]) -> None:
+        """Leave what was kept to TLS: after what the protocol itself hands to it now, before anything else is read."""
+        if held := self.forget():
+            self.stop(Stop.TLS)
+            self._giving = self._clock.callLater(0, self._give, receive, held)
         if not self._delivering:
             self.go(Stop.RATE)
-        return held
+
+    def _give(self, receive: Callable[[bytes], None], held: bytes) -> None:
+        self._giving = None
+        self._connection.in_context(lambda: receive(held))
+        self.go(Stop.TLS)
 
     def forget(self) -> bytes:
         """Deliver nothing of what was kept; returns it."""
@@ -130,6 +139,9 @@ class Intake:
 
     def lost(self) -> None:
         """The connection was lost: what was kept is delivered now, as a transport delivers what it has read."""
+        if self._giving is not None:
+            self._giving.cancel()
+            self._giving = None
         if held := self.forget():
             self._connection.in_context(lambda: self._connection.deliver(held))
 

@@ -58,7 +58,9 @@ class Watch:
         self._deadlines.end_handshake()
 
     def look_later(self) -> None:
-        """Look again when the next of the deadlines may have passed."""
+        """Look again when the next of the deadlines may have passed, unless it is being ended."""
+        if self._connection.violation is not None or self._connection.is_lost:
+            return
         due = self._deadlines.next(self._active_at())
         if due is None:
             self.stop()
