@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from twisted.internet.address import IPv4Address
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import ConnectionDone
@@ -72,7 +71,6 @@ def test_an_observer_that_fails_keeps_no_slot() -> None:
         connection = factory.buildProtocol(PEER)
         connection.makeConnection(StringTransport(peerAddress=PEER))
         assert (factory.gate.slots.open, factory.gate.sources, len(factory.open)) == (1, 1, 1)
-        with pytest.raises(ZeroDivisionError):
-            connection.connectionLost(Failure(ConnectionDone()))
+        connection.connectionLost(Failure(ConnectionDone()))
         assert (factory.gate.slots.open, factory.gate.sources, len(factory.open)) == (0, 0, 0)
         assert clock.getDelayedCalls() == []

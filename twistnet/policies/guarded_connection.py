@@ -176,9 +176,9 @@ class GuardedConnection:
         self.stage = Stage.OPEN
         self.watch.handshake_ended()
         self.heard_at = self._seconds()
-        self._factory.counters.add("connections", Decision.ADMIT.value)
         if self.inner is None and not self._build():
             return
+        self._factory.counters.add("connections", Decision.ADMIT.value)
         self._flush = flush_of(self.transport)
         self.wrapped = GuardedTransport(self, self.transport, self._factory.clock, self._factory.config)
         self.allowance = float("inf") if self.wrapped.intake is None else 0
@@ -186,8 +186,7 @@ class GuardedConnection:
             self.watch.handshake_begins()
         else:
             self.watch.look_later()
-        for observer in self._factory.observers:
-            observer.opened(self)
+        self._tell_observers("opened")
         self.inner.makeConnection(self.wrapped)
 
     def _build(self) -> bool:
@@ -246,12 +245,19 @@ class GuardedConnection:
 
     def _take_leave(self, reason: Failure, was_open: bool) -> None:
         self._factory.open.closed(self, reason)
-        try:
-            if was_open:
-                for observer in self._factory.observers:
-                    observer.closed(self, reason)
-        finally:
-            self._factory.reception.left(self)
+        if was_open:
+            self._tell_observers("closed", reason)
+        self._factory.reception.left(self)
+
+    def _tell_observers(self, event: str, *details: Any) -> None:
+        """What goes wrong with one of them is logged, and disturbs nobody."""
+        for observer in self._factory.observers:
+            try:
+                getattr(observer, event)(self, *details)
+            except Exception:
+                _log.failure(
+                    "{service}: {observer!r} has failed", service=self._factory.name, observer=observer
+                )
 
     def readConnectionLost(self) -> None:
         self._peer_finished = True

@@ -30,7 +30,7 @@ from .observers import OpenConnections, SocketOptions
 from .reception import Reception
 from .sources import address_of
 
-__all__ = ["GuardedFactory", "guard", "is_idle"]
+__all__ = ["GuardedFactory", "asks_nothing", "guard"]
 
 _log = Logger("twistnet")
 
@@ -214,14 +214,14 @@ def guard(
     Returns:
         An `IProtocolFactory`: the factory itself if the configuration asks for nothing.
     """
-    if is_idle(config):
+    if asks_nothing(config):
         return factory
     return GuardedFactory(
         factory, config, clock=clock, name=name, observers=[SocketOptions(config)], counters=counters
     )
 
 
-def is_idle(config: ConnectionConfig) -> bool:
+def asks_nothing(config: ConnectionConfig) -> bool:
     """Whether a configuration asks nothing of connections."""
     asked = (*_POLICIES, "no_delay", "keepalive")
     return config.proxy_protocol == "off" and not any(getattr(config, name) for name in asked)

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Outlet"]
 
+SMALL = 2048
+"""Octets up to which pieces that wait are joined."""
+
 PIECE = 65536
 """Octets that are handed to the transport at once, when a rate decides."""
 
@@ -108,7 +111,8 @@ class Outlet:
 
     def lower(self, size: int) -> None:
         """Pause a producer when more than `size` waits, if that is less than so far."""
-        self._pause_at, self._resume_at = size, min(self._resume_at, size // 4)
+        if size < self._pause_at:
+            self._pause_at, self._resume_at = size, min(self._resume_at, size // 4)
 
     # What the protocol asks for
 
@@ -119,9 +123,17 @@ class Outlet:
         if self._let_go:
             self._transport.write(data)
         elif data:
-            self._waiting.append(data)
-            self._size += len(data)
+            self._keep(data)
             self._pump(written=True)
+
+    def _keep(self, data: bytes) -> None:
+        """Small pieces are joined: each that is kept by itself costs more than it holds."""
+        last = self._waiting[-1] if self._waiting else None
+        if isinstance(last, bytes) and len(last) + len(data) <= SMALL:
+            self._waiting[-1] = last + data
+        else:
+            self._waiting.append(data)
+        self._size += len(data)
 
     def finish(self) -> None:
         """Half-close when all is written."""
