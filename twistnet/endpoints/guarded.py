@@ -27,7 +27,7 @@ from zope.interface import implementer
 from ..config import ConnectionConfig, build
 from ..errors import ConfigurationError
 from ..policies.guarded_connection import ConnectionObserver
-from ..policies.guarded_factory import GuardedFactory, is_idle
+from ..policies.guarded_factory import GuardedFactory, asks_nothing
 from ..policies.observers import AccessLog, SocketOptions
 from ..units import did_you_mean
 from .datagram import datagram_prefixes
@@ -64,7 +64,7 @@ class GuardedServerEndpoint:
     def guard(self, factory: Factory | IProtocolFactory) -> GuardedFactory | None:
         """The policies around a factory; `None` if there are none."""
         config = self.config
-        if is_idle(config) and not config.access_log:
+        if asks_nothing(config) and not config.access_log:
             return None
         observers: list[ConnectionObserver] = [SocketOptions(config)]
         if config.access_log:
@@ -189,5 +189,7 @@ def _make(reactor: Any, inside: str) -> Any:
         return serverFromString(reactor, inside)
     except ConfigurationError:
         raise
+    except LookupError:
+        raise ConfigurationError("systemd passed no such socket to this process") from None
     except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
         raise ConfigurationError(f"cannot be used: {str(error) or type(error).__name__}") from error
