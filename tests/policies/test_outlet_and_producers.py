@@ -1,0 +1,100 @@
+"""A producer behind a rate or the marks: it goes on whenever the peer has read, however the pieces fall."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from twisted.internet.endpoints import serverFromString
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Factory, Protocol
+from zope.interface import implementer
+
+from tests.peers import Peer, connect
+from twistnet import ConnectionConfig, EchoFactory, guard
+from twistnet.simulation import Network
+
+KIB = 1024
+TOTAL = 1 << 20
+
+
+@implementer(IPushProducer)
+class Source(Protocol):
+    """Writes so many octets in blocks, as its transport asks for them, and closes."""
+
+    transport: Any
+
+    def __init__(self, block: int) -> None:
+        self._block = block
+        self._left = TOTAL
+        self._producing = False
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self, True)
+        self.resumeProducing()
+
+    def resumeProducing(self) -> None:
+        self._producing = True
+        while self._producing and self._left:
+            octets = min(self._block, self._left)
+            self._left -= octets
+            self.transport.write(bytes(octets))
+        if self._producing and not self._left:
+            self._producing = False
+            self.transport.unregisterProducer()
+            self.transport.loseConnection()
+
+    def pauseProducing(self) -> None:
+        self._producing = False
+
+    stopProducing = pauseProducing
+
+
+def meet(network: Network, factory: Any, config: ConnectionConfig, *more: ConnectionConfig) -> Peer:
+    """A client of a guarded service; further configurations stand around the first."""
+    server, client = network.host("server"), network.host("client")
+    for each in (config, *more):
+        factory = guard(factory, each, clock=server)
+    network.run(serverFromString(server, "tcp:7007").listen(factory))
+    return connect(network, client, "server", 7007)
+
+
+CONFIGURATIONS: dict[str, dict[str, Any]] = {
+    "rate": {"rate": 100 * KIB},
+    "rate, small burst": {"rate": 100 * KIB, "burst": 3000},
+    "rate, large burst": {"rate": 300 * KIB, "burst": 200 * KIB},
+    "marks": {"high_water_mark": 20_000, "low_water_mark": 5_000},
+    "marks far apart": {"high_water_mark": 200_000, "low_water_mark": 10_000},
+    "marks that are close": {"high_water_mark": 20_000, "low_water_mark": 20_000},
+    "marks down to nothing": {"high_water_mark": 20_000, "low_water_mark": 0},
+    "rate and marks": {"rate": 300 * KIB, "high_water_mark": 20_000, "low_water_mark": 5_000},
+    "rate, marks, limit": {"rate": 300 * KIB, "high_water_mark": 100_000, "write_buffer_limit": 1 << 20},
+}
+
+
+@pytest.mark.parametrize("block", [1000, 50_000])
+@pytest.mark.parametrize("settings", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_a_producer_writes_all_it_has(network: Network, settings: dict[str, Any], block: int) -> None:
+    peer = meet(network, Factory.forProtocol(lambda: Source(block)), ConnectionConfig(**settings))
+    network.advance(60)
+    assert len(peer.received) == TOTAL
+
+
+@pytest.mark.parametrize("settings", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_a_peer_that_reads_is_read_from(network: Network, settings: dict[str, Any]) -> None:
+    """What stops the reading while too much waits lets it go on, whoever echoes."""
+    peer = meet(network, EchoFactory(), ConnectionConfig(**settings))
+    peer.say(bytes(TOTAL), finish=True)
+    network.advance(60)
+    assert len(peer.received) == TOTAL
+
+
+@pytest.mark.parametrize("outer", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+@pytest.mark.parametrize("inner", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
+def test_two_guards_hold_up_no_producer(
+    network: Network, inner: dict[str, Any], outer: dict[str, Any]
+) -> None:
+    factory = Factory.forProtocol(lambda: Source(10_000))
+    peer = meet(network, factory, ConnectionConfig(**inner), ConnectionConfig(**outer))
+    network.advance(120)
+    assert len(peer.received) == TOTAL
