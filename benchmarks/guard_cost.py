@@ -163,7 +163,7 @@ def main() -> None:
         for connections in (1, 100):
             bare, guarded, ratio = measure(protocol, connections, options.rounds, options.seconds)
             print(
-                f"{protocol:<12}{connections:>4} connections: {bare:6.2f} us bare, {guarded:6.2f} us guarded, "
+                f"{protocol:<12} connections {connections:>3}: {bare:6.2f} us bare, {guarded:6.2f} us guarded, "
                 f"ratio {ratio:.3f}",
                 flush=True,
             )
