@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from .services.listening import ListeningService
     from .services.node import NodeConfig, NodeService, make_node, node_from_file
     from .services.plugins import ServicePlugin
+    from .wire.framing import Framer, LengthFramer, LineFramer, NetstringFramer
     from .wire.proxy_header import ProxyHeader
     from .wire.proxy_protocol import ProxyHeaderReader, encode_proxy_header
     from .wire.transforms import Identity, Transform, UpperBytes, UpperText
@@ -104,19 +105,20 @@ _HOMES = {
     "policies.counters": ("Count", "PolicyCounters", "policy_counters", "policy_counts"),
     "policies.datagram_guard": ("DatagramGuard", "Drop"),
     "policies.guarded_connection": ("ConnectionObserver", "GuardedConnection"),
-    "policies.guarded_factory": ("GuardedFactory", "guard"),
     "policies.guarded_datagrams": ("GuardedDatagramProtocol",),
+    "policies.guarded_factory": ("GuardedFactory", "guard"),
     "policies.observers": ("AccessLog", "OpenConnections", "SocketOptions"),
     "protocols.datagram": ("TransformDatagramProtocol",),
     "protocols.echo": ("EchoDatagramProtocol", "EchoFactory", "EchoProtocol"),
     "protocols.one_shot": ("OneShotProtocol",),
     "protocols.stream": ("StreamFactory", "TransformProtocol"),
     "protocols.upper": ("UpperDatagramProtocol", "UpperFactory", "UpperProtocol"),
-    "services.drain": ("ServiceState",),
     "services.definition": ("ServiceDefinition",),
+    "services.drain": ("ServiceState",),
     "services.listening": ("ListeningService",),
     "services.node": ("NodeConfig", "NodeService", "make_node", "node_from_file"),
     "services.plugins": ("ServicePlugin",),
+    "wire.framing": ("Framer", "LengthFramer", "LineFramer", "NetstringFramer"),
     "wire.proxy_header": ("ProxyHeader",),
     "wire.proxy_protocol": ("ProxyHeaderReader", "encode_proxy_header"),
     "wire.transforms": ("Identity", "Transform", "UpperBytes", "UpperText"),
@@ -138,6 +140,7 @@ __all__ = [
     "EchoDatagramProtocol",
     "EchoFactory",
     "EchoProtocol",
+    "Framer",
     "GuardedConnection",
     "GuardedDatagramProtocol",
     "GuardedFactory",
@@ -147,10 +150,13 @@ __all__ = [
     "IDatagramServerEndpointStringParser",
     "Identity",
     "IdleTimeout",
+    "LengthFramer",
     "LifetimeExceeded",
+    "LineFramer",
     "ListeningError",
     "ListeningService",
     "LocalProtocolError",
+    "NetstringFramer",
     "NodeConfig",
     "NodeService",
     "NotAllowed",
