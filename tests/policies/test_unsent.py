@@ -142,3 +142,15 @@ def test_the_port_that_a_connection_came_from_is_found_under_every_layer(network
 def test_a_client_came_from_no_port(network: Network) -> None:
     _, peer, _ = accept(network, bare)
     assert accepting_port(peer.transport) is None
+
+
+@pytest.mark.parametrize("wrap", LAYERS[1:5])
+def test_what_a_lost_connection_has_not_sent_is_let_go_of(network: Network, wrap: Any) -> None:
+    """Nobody waits for the collector: transport and protocol know each other."""
+    transport, _, _ = accept(network, wrap)
+    transport.write(b"x" * MUCH)
+    network.advance(1)
+    assert unsent_of(transport) > 0
+    transport.abortConnection()
+    network.advance(1)
+    assert unsent_of(transport) == 0

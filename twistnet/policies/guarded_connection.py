@@ -31,6 +31,7 @@ from .decisions import Decision
 from .gate import Pass
 from .guarded_transport import GuardedTransport
 from .stages import Stage
+from .unsent import forget_unsent
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -244,6 +245,7 @@ class GuardedConnection:
                 self._take_leave(reason, was_open)
 
     def _take_leave(self, reason: Failure, was_open: bool) -> None:
+        forget_unsent(self.transport)
         self._factory.open.closed(self, reason)
         if was_open:
             self._tell_observers("closed", reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["accepting_port", "tell_when_empty", "unsent_of"]
+__all__ = ["accepting_port", "forget_unsent", "tell_when_empty", "unsent_of"]
 
 
 def unsent_of(transport: Any) -> int:
@@ -38,6 +38,14 @@ def tell_when_empty(transport: Any) -> None:
     elif getattr(below, "producer", None) is not None:
         below.producerPaused = True
         below.producer.pauseProducing()
+
+
+def forget_unsent(transport: Any) -> None:
+    """Let go of what a lost connection will never send: it would stay until Python collects cycles of references."""
+    below = _below_tls(transport)
+    if hasattr(type(below), "dataBuffer"):
+        below.dataBuffer, below.offset = b"", 0
+        below._tempDataBuffer, below._tempDataLen = [], 0
 
 
 def accepting_port(transport: Any) -> Any:
