@@ -201,10 +201,15 @@ class GuardedTransport:
             self._transport.loseWriteConnection()
 
     def getPeer(self) -> Any:
-        return self._connection.peer
+        return self._connection.peer if self._knows_addresses else self._transport.getPeer()
 
     def getHost(self) -> Any:
-        return self._connection.host
+        return self._connection.host if self._knows_addresses else self._transport.getHost()
+
+    @property
+    def _knows_addresses(self) -> bool:
+        """Whether the transport may not be asked: a header has said more than it knows, or it is gone."""
+        return self._connection.proxy_header is not None or self._connection.is_lost
 
     def fileno(self) -> int:
         return int(self._transport.fileno())
