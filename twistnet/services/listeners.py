@@ -123,6 +123,8 @@ def _stream_endpoint(reactor: Any, description: Description, text: str) -> Any:
         return serverFromString(reactor, str(description))
     except LookupError:
         raise ValueError(f"{text!r}: systemd passed no such socket to this process") from None
+    except ConfigurationError as error:  # about what a person wrote, not about what was added to it
+        raise ValueError(f"{text!r}: {ConfigurationError(error.problem, error.path)}") from error
     except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
         raise ValueError(f"{text!r} cannot be used: {str(error) or type(error).__name__}") from error
 
