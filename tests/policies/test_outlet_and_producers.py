@@ -98,3 +98,41 @@ def test_two_guards_hold_up_no_producer(
     peer = meet(network, factory, ConnectionConfig(**inner), ConnectionConfig(**outer))
     network.advance(120)
     assert len(peer.received) == TOTAL
+
+
+@implementer(IPushProducer)
+class Alternating(Protocol):
+    """Writes little when it is resumed, and then so much that it is paused."""
+
+    transport: Any
+    rounds = 100
+
+    def __init__(self, clock: Any) -> None:
+        self._clock = clock
+
+    def connectionMade(self) -> None:
+        self.transport.registerProducer(self, True)
+        self.transport.write(bytes(70_000))
+
+    def resumeProducing(self) -> None:
+        if self.rounds:
+            self.rounds -= 1
+            self.transport.write(bytes(1000))
+            self._clock.callLater(0, self.transport.write, bytes(70_000))
+
+    def pauseProducing(self) -> None:
+        """See `IPushProducer`."""
+
+    def stopProducing(self) -> None:
+        """See `IPushProducer`."""
+
+
+def test_what_was_granted_and_is_granted_anew_is_not_lost(network: Network) -> None:
+    """A producer that writes while it is resumed: all that is within the burst leaves at once."""
+    server, client = network.host("server"), network.host("client")
+    factory = Factory.forProtocol(lambda: Alternating(server))
+    guarded = guard(factory, ConnectionConfig(rate=1000, burst=8_000_000), clock=server)
+    network.run(serverFromString(server, "tcp:7007").listen(guarded))
+    peer = connect(network, client, "server", 7007)
+    network.advance(10)
+    assert len(peer.received) == 70_000 + 100 * 71_000

@@ -168,19 +168,21 @@ class Intake:
             self._go_on(wait)
 
     def _deliver_piece(self) -> float | None:
-        """Deliver some, or say how long nothing may be delivered."""
+        """Deliver some; if that was not all, say how long no more may be delivered."""
+        wait: float | None = None
         wanted = len(self._held)
         granted = wanted if self._rate is None else self._rate.grant(self._clock.seconds(), wanted)
-        if not granted:
-            assert self._rate is not None
+        if self._rate is not None and granted < wanted:
             self._connection.note("rate", "reading paused", f"more than {self._rate.rate} octets a second")
-            if not self._dry:
-                return self._rate.wait(wanted)
-            granted = wanted
-        piece = bytes(memoryview(self._held)[:granted])
-        del self._held[:granted]
-        self._connection.deliver(piece)
-        return None
+            if self._dry:
+                granted = wanted
+            else:
+                wait = self._rate.wait(wanted - granted)
+        if granted:
+            piece = bytes(memoryview(self._held)[:granted])
+            del self._held[:granted]
+            self._connection.deliver(piece)
+        return wait
 
     def _go_on(self, wait: float | None) -> None:
         """Read on when all is delivered; else try again, unless it is the protocol that wants a pause."""

@@ -229,19 +229,20 @@ class Outlet:
         self._decide(written=written)
 
     def _hand_over(self) -> None:
-        """Hand a piece to the transport, or find out when that may be."""
+        """Hand a piece to the transport; if that was not all that it might have been, find out when to go on."""
         granted = wanted = min(self._size, PIECE)
         if self._rate is not None:
             granted = self._rate.grant(self._clock.seconds(), wanted)
-            if not granted:
+            if granted < wanted:
                 self._connection.note(
                     "rate", "writing paused", f"more than {self._rate.rate} octets a second"
                 )
-                if not self._dry:
-                    self._call_later(self._rate.wait(wanted), self._pump)
-                    return
-                granted = wanted
-        self._transport.write(self._take(granted))
+                if self._dry:
+                    granted = wanted
+                else:
+                    self._call_later(self._rate.wait(wanted - granted), self._pump)
+        if granted:
+            self._transport.write(self._take(granted))
 
     def _take(self, octets: int) -> bytes:
         """The first so many octets of what waits."""
@@ -354,6 +355,7 @@ class Outlet:
             self._connection.end(WriteBufferExceeded(f"{unsent} octets are unread"), Decision.ABORT)
 
     def _make_room(self) -> None:
+        self._take_room_back()  # a producer that was resumed may have written
         if self._waiting or self._full:
             return
         most = min(self._pause_at, self._marks.unremarkable, self._told.unremarkable)
