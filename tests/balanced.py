@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
@@ -92,9 +92,14 @@ def balancing(folder: Path, backends: Mapping[str, str], *, host: str = "127.0.0
 
 
 def come_from(source: str, address: str) -> socket.socket:
-    """A client socket with a source address of its choice, connected."""
+    """A client socket with a source address of its choice; who is turned away at once sees it at the first use."""
     host, _, port = address.rpartition(":")
-    return socket.create_connection((host.strip("[]"), int(port)), PATIENCE, (source, 0))
+    client = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    client.settimeout(PATIENCE)
+    client.bind((source, 0))
+    with suppress(ConnectionResetError):
+        client.connect((host.strip("[]"), int(port)))
+    return client
 
 
 def name_of(client: socket.socket) -> str:

@@ -199,7 +199,7 @@ def admits_one(web: Program, *clients: socket.socket) -> bool:
 @pytest.mark.parametrize("before", ["guarded:tcp:0", "guarded:guarded:tcp:0"])
 def test_wraps_tcp(site: Path, tmp_path: Path, before: str) -> None:
     with serving(site, f"{before}:interface=127.0.0.1:{ONE}", tmp_path) as (web, address):
-        assert admits_one(web, connect(address), connect(address))
+        assert admits_one(web, connect(address), come_from("127.0.0.1", address))
 
 
 def test_wraps_unix(site: Path, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_wraps_tls(site: Path, tmp_path: Path) -> None:
         with connect(address) as silent, pytest.raises(ConnectionResetError):
             read_all(silent)
         client = context.wrap_socket(connect(address), server_hostname="localhost")
-        assert admits_one(web, client, connect(address))
+        assert admits_one(web, client, come_from("127.0.0.1", address))
         assert any("(handshake_timeout)" in line for line in text_of(web))
 
 
@@ -227,7 +227,7 @@ def test_wraps_tls(site: Path, tmp_path: Path) -> None:
 def test_wraps_haproxy_and_stands_for_it(site: Path, tmp_path: Path, text: str) -> None:
     """Twisted's own and the policy: the web server behind either is told of the client."""
     with serving(site, f"{text}:interface=127.0.0.1:{ONE}", tmp_path) as (web, address):
-        first, second = connect(address), connect(address)
+        first, second = connect(address), come_from("127.0.0.1", address)
         first.sendall(b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 80\r\n")
         assert admits_one(web, first, second)
         web.wait_for("192.0.2.7")
@@ -255,7 +255,7 @@ def test_wraps_a_socket_of_systemd(site: Path, tmp_path: Path) -> None:
         web = Program(started, started.stdout)
         try:
             address = "{}:{}".format(*listening.getsockname())
-            assert admits_one(web, connect(address), connect(address))
+            assert admits_one(web, connect(address), come_from("127.0.0.1", address))
         finally:
             web.close()
 

@@ -101,10 +101,15 @@ def balancer(nodes: list[Program], folder: Path) -> Iterator[Balancer]:
 def refused(balancer: Balancer, backend: str, source: str) -> bool:
     """Whether a client is turned away."""
     with come_from(source, balancer.fronts[backend]) as client:
-        try:
-            return ask(client, b"X") != b"X"
-        except ConnectionResetError:
-            return True
+        return is_cut_off(client)
+
+
+def is_cut_off(client: socket.socket) -> bool:
+    """Whether nobody answers."""
+    try:
+        return ask(client, b"X") != b"X"
+    except ConnectionError:
+        return True
 
 
 @pytest.mark.parametrize("backend", ["v1", "v2", "auto1", "auto2"])
@@ -174,8 +179,7 @@ def test_nobody_else_may_say_who_the_client_is(nodes: list[Program]) -> None:
     header = b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nhello"
     with come_from("127.0.0.9", where(nodes[0], "auto")) as impostor:
         peer = name_of(impostor)
-        with pytest.raises(ConnectionResetError):
-            read_all(impostor)
+        assert is_cut_off(impostor)
     nodes[0].wait_for(rf"auto: refused {peer}: its PROXY header does not count \(proxy_protocol\)")
     with come_from("127.0.0.1", where(nodes[0], "auto")) as trusted:
         trusted.sendall(header)
@@ -223,8 +227,7 @@ def test_tls_within_what_haproxy_passes_on(tmp_path: Path) -> None:
                     (line,) = program.wait_for("opened")
                     assert f" {name_of(client)} opened" in line
                     with come_from("127.0.0.7", balancer.fronts["tls"]) as second:
-                        second.sendall(b"\x16\x03\x01")
-                        assert read_all(second) == b"", "refused before TLS"
+                        assert is_cut_off(second), "before TLS"
                     (line,) = program.wait_for(r"refused .* \(per_source\)")
                     with context.wrap_socket(
                         come_from("127.0.0.8", balancer.fronts["tls"]), server_hostname="localhost"
