@@ -8,25 +8,19 @@ that could reset the connection, and destroy an answer that is still under way.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime, ISSLTransport
 from twisted.internet.protocol import connectionDone
 from twisted.python.failure import Failure
 
 from ..wire.transforms import Transform
+from .farewell import LINGER, PATIENCE, Farewell
 from .stream import TransformProtocol
 
 __all__ = ["HELD", "LINGER", "PATIENCE", "PAUSE", "OneShotProtocol", "one_shot"]
 
 PAUSE = 0.05
 """Seconds without input that end what came first."""
-
-LINGER = 2.0
-"""Seconds that a peer has to close, once it has received everything."""
-
-PATIENCE = 60.0
-"""Seconds that a peer has to receive everything, once the kernel has it."""
 
 HELD = 65536
 """Octets of the answer that are held back until the pause; beyond that they are sent as they come."""
@@ -48,12 +42,13 @@ class OneShotProtocol(TransformProtocol):
 
     def connectionMade(self) -> None:
         self._over_tls = ISSLTransport.providedBy(self.transport)
+        self._farewell = Farewell(self.transport, self._clock)
         super().connectionMade()
 
     def dataReceived(self, data: bytes) -> None:
         """Answer what comes first; read and forget what comes after it."""
         if not self._finished:
-            self._wait(PAUSE, self._finish)  # first: writing may pause this producer, and stop the wait
+            self._wait()  # first: writing may pause this producer, and stop the wait
         super().dataReceived(data)
 
     def readConnectionLost(self) -> None:
@@ -61,11 +56,11 @@ class OneShotProtocol(TransformProtocol):
         super().readConnectionLost()
 
     def writeConnectionLost(self) -> None:
-        """The kernel has everything. The peer may take its time over closing, but not for ever."""
-        self._linger(PATIENCE)
+        self._farewell.sent()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_waiting()
+        self._farewell.lost()
 
     def pauseProducing(self) -> None:
         """The peer does not read: stop reading, and do not take that for a pause of the peer's."""
@@ -74,7 +69,7 @@ class OneShotProtocol(TransformProtocol):
 
     def resumeProducing(self) -> None:
         super().resumeProducing()
-        self._wait(PAUSE, self._finish)
+        self._wait()
 
     def stopProducing(self) -> None:
         self._stop_waiting()
@@ -99,20 +94,12 @@ class OneShotProtocol(TransformProtocol):
         super()._say_last()
 
     def _end(self) -> None:
-        super()._end()
-        if self._over_tls:
-            self._wait(LINGER, self.transport.abortConnection)
+        self._say_last()
+        self._farewell.begin()
 
-    def _linger(self, patience: float) -> None:
-        """Close in a while, or look again then if the peer has not received everything."""
-        if patience > 0 and _unacknowledged(self.transport):
-            self._wait(LINGER, lambda: self._linger(patience - LINGER))
-        else:
-            self._wait(LINGER, self.transport.loseConnection)
-
-    def _wait(self, seconds: float, then: Callable[[], object]) -> None:
+    def _wait(self) -> None:
         self._stop_waiting()
-        self._timer = self._clock.callLater(seconds, then)
+        self._timer = self._clock.callLater(PAUSE, self._finish)
 
     def _stop_waiting(self) -> None:
         if self._timer is not None and self._timer.active():
@@ -129,15 +116,3 @@ def one_shot(make: Callable[[], Transform], clock: IReactorTime | None) -> Calla
     if clock is None:
         raise ValueError("once needs a clock: pass the reactor")
     return lambda: OneShotProtocol(make(), clock)
-
-
-def _unacknowledged(transport: Any) -> int:
-    """Octets that the peer's machine has not acknowledged (tcp(7), SIOCOUTQ); 0 where that cannot be known."""
-    try:
-        import fcntl
-        import termios
-
-        answer = fcntl.ioctl(transport.getHandle(), termios.TIOCOUTQ, b"\0" * 4)
-    except (ImportError, AttributeError, OSError):
-        return 0
-    return int.from_bytes(answer, "little")
