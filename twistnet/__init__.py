@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from .policies.observers import AccessLog, OpenConnections, SocketOptions
     from .protocols.datagram import TransformDatagramProtocol
     from .protocols.echo import EchoDatagramProtocol, EchoFactory, EchoProtocol
+    from .protocols.framed import FramedProtocol
     from .protocols.one_shot import OneShotProtocol
     from .protocols.stream import StreamFactory, TransformProtocol
     from .protocols.upper import UpperDatagramProtocol, UpperFactory, UpperProtocol
@@ -110,6 +111,7 @@ _HOMES = {
     "policies.observers": ("AccessLog", "OpenConnections", "SocketOptions"),
     "protocols.datagram": ("TransformDatagramProtocol",),
     "protocols.echo": ("EchoDatagramProtocol", "EchoFactory", "EchoProtocol"),
+    "protocols.framed": ("FramedProtocol",),
     "protocols.one_shot": ("OneShotProtocol",),
     "protocols.stream": ("StreamFactory", "TransformProtocol"),
     "protocols.upper": ("UpperDatagramProtocol", "UpperFactory", "UpperProtocol"),
@@ -140,6 +142,7 @@ __all__ = [
     "EchoDatagramProtocol",
     "EchoFactory",
     "EchoProtocol",
+    "FramedProtocol",
     "Framer",
     "GuardedConnection",
     "GuardedDatagramProtocol",
