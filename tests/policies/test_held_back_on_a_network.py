@@ -266,3 +266,20 @@ def test_a_peer_that_reads_slowly_over_tls_is_read_from_again(network: Network, 
         peer.say(b"?")
         network.advance(30)
     assert (len(peer.received), served.made[0].data) == (3 * 181_072, b"???")
+
+
+@pytest.mark.parametrize("values", RESTRAINTS)
+def test_a_farewell_that_came_with_the_question_closes_the_connection(network: Network, values: Any) -> None:
+    """TLS has its transport closed, which waits for a producer that it has paused: a guard's is none to wait for."""
+    served = start(
+        network,
+        lambda: Told(received=lambda protocol, data: protocol.transport.write(b"x" * 200_000)),
+        tls=True,
+        **values,
+    )
+    peer = connect_tls(network, network.host("client"))
+    peer.say(b"?")
+    peer.transport.loseConnection()
+    network.advance(30)
+    assert served.made[0].events == ["made", b"?", ConnectionDone]
+    assert served.server.getDelayedCalls() == []

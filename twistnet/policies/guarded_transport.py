@@ -192,6 +192,8 @@ class GuardedTransport:
         self._connection.close_asked()
         if self.intake is not None:
             self.intake.close()
+        if self.outlet is not None:
+            self.outlet.abort()
         getattr(self._transport, "abortConnection", self._transport.loseConnection)()
 
     def loseWriteConnection(self) -> None:

@@ -82,13 +82,15 @@ class Intake:
     def go(self, why: Stop) -> None:
         """One less who wants that; what was kept is delivered first, in another turn."""
         self._stops &= ~why
-        if not self._held:
+        if self._peer_finished and why is Stop.PROTOCOL:
+            self._transport.resumeProducing()
+        elif not self._held:
             self._have_transport_read()
         elif not self._stops & ~Stop.RATE:
             self._deliver_in(0)
 
     def peer_finished(self) -> None:
-        """There is nothing more to read: a transport that was told to would find the end again."""
+        """There is nothing more to read: a transport that was told to would find the end again; the protocol may tell it."""
         self._peer_finished = True
 
     def close(self) -> None:

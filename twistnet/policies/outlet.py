@@ -19,7 +19,7 @@ from ..errors import WriteBufferExceeded
 from .byte_rate import ByteRate
 from .decisions import Decision
 from .intake import Intake, Stop
-from .unsent import tell_when_empty, unsent_of
+from .unsent import is_closing, tell_when_empty, unsent_of
 from .write_marks import WriteMarks
 
 if TYPE_CHECKING:
@@ -187,15 +187,24 @@ class Outlet:
 
     def lost(self) -> None:
         """The connection was lost."""
+        self._forget()
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.stopProducing()
+
+    def abort(self) -> None:
+        """Write nothing more: while there is a producer, TLS would."""
+        if not self._let_go:
+            self._forget()
+            self._transport.unregisterProducer()
+
+    def _forget(self) -> None:
         self._let_go = True
         self._waiting.clear()
         self._size = self.room = 0
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.stopProducing()
 
     # What the transport says
 
@@ -222,25 +231,28 @@ class Outlet:
         self._pumping = True
         self._take_room_back()
         try:
-            while self._waiting and not self._full and self._pump not in self._timers:
-                self._hand_over()
+            if self._rate is None:
+                self.flush()
+            while self._rate is not None and self._may_hand_over:
+                self._hand_over(self._rate)
         finally:
             self._pumping = False
         self._decide(written=written)
 
-    def _hand_over(self) -> None:
+    @property
+    def _may_hand_over(self) -> bool:
+        return bool(self._waiting) and not self._full and self._pump not in self._timers
+
+    def _hand_over(self, rate: ByteRate) -> None:
         """Hand a piece to the transport; if that was not all that it might have been, find out when to go on."""
-        granted = wanted = min(self._size, PIECE)
-        if self._rate is not None:
-            granted = self._rate.grant(self._clock.seconds(), wanted)
-            if granted < wanted:
-                self._connection.note(
-                    "rate", "writing paused", f"more than {self._rate.rate} octets a second"
-                )
-                if self._dry:
-                    granted = wanted
-                else:
-                    self._call_later(self._rate.wait(wanted - granted), self._pump)
+        wanted = min(self._size, PIECE)
+        granted = rate.grant(self._clock.seconds(), wanted)
+        if granted < wanted:
+            self._connection.note("rate", "writing paused", f"more than {rate.rate} octets a second")
+            if self._dry:
+                granted = wanted
+            else:
+                self._call_later(rate.wait(wanted - granted), self._pump)
         if granted:
             self._transport.write(self._take(granted))
 
@@ -273,7 +285,7 @@ class Outlet:
             if unsent <= self._resume_at:
                 self._resume()
         self._await_empty(unsent)
-        if self._closing is not Closing.NOTHING:
+        if self._closing is not Closing.NOTHING or is_closing(self._transport):
             self._close_if_written()
         else:
             self._make_room()
@@ -334,7 +346,7 @@ class Outlet:
             return
         self._let_go = True
         self._transport.unregisterProducer()
-        if self._closing is Closing.CLOSE:
+        if self._closing is not Closing.FINISH:
             self._transport.loseConnection()
         else:
             self._intake.go(Stop.MARKS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["accepting_port", "forget_unsent", "tell_when_empty", "unsent_of"]
+__all__ = ["accepting_port", "forget_unsent", "is_closing", "tell_when_empty", "unsent_of"]
 
 
 def unsent_of(transport: Any) -> int:
@@ -46,6 +46,11 @@ def forget_unsent(transport: Any) -> None:
     if hasattr(type(below), "dataBuffer"):
         below.dataBuffer, below.offset = b"", 0
         below._tempDataBuffer, below._tempDataLen = [], 0
+
+
+def is_closing(transport: Any) -> bool:
+    """Whether a transport is being closed, whoever asked for it: TLS does when its peer has said farewell."""
+    return bool(getattr(_below_tls(transport), "disconnecting", False))
 
 
 def accepting_port(transport: Any) -> Any:
