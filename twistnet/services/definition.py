@@ -69,7 +69,11 @@ class ServiceDefinition:
     def settings(self) -> type:
         """An attrs class of all that can be set of the service: its options and those that every service has."""
         bases = (self.options, *SHARED)
-        return attrs.make_class("Settings", {}, bases=bases, frozen=True, kw_only=True, slots=False)
+        checks = [check for base in bases if (check := getattr(base, "__attrs_post_init__", None))]
+        return attrs.make_class(
+            "Settings", {}, bases, {"__attrs_post_init__": lambda settings: [check(settings) for check in checks]},
+            frozen=True, kw_only=True, slots=False,
+        )  # fmt: skip
 
 
 def installed_services() -> dict[str, Any]:
