@@ -5,7 +5,7 @@
 A server in a process of its own has three guarded ports: one refuses what is too much, one lets it wait, one expects a PROXY
 header. Its protocols answer, close, abort, raise, or are not built. The peers come from many addresses of 127/8, and ask,
 half-close, reset, stall, flood or vanish. 10,000 more come first, to warm up. Prints what the policies decided, and what the
-process holds before and after. Takes 30 to 60 s. Exit status 1 if a slot, a source, a timer, a descriptor or a connection
+process holds before and after. Takes about a minute. Exit status 1 if a slot, a source, a timer, a descriptor or a connection
 is left, or if objects, allocated blocks or memory have grown.
 """
 
