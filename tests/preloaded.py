@@ -31,7 +31,7 @@ PRELOADED = (
     "twistnet.client.send_stream",
     "twistnet.client.targets",
     "twistnet.endpoints.plugins",
-    "twistnet.services.builtin",
+    "twistnet.services.builtin.answering",
     "twistnet.services.node",
     "twistnet.services.plugins",
     "twistnet.tap.commands",

@@ -26,9 +26,9 @@ datagram_command = ServiceMaker(
     "twistnet datagram", "twistnet.tap.datagram", "Answer datagrams.", "twistnet-datagram"
 )
 
-echo_service = ServicePlugin("echo", "twistnet.services.builtin.ECHO")
-upper_service = ServicePlugin("upper", "twistnet.services.builtin.UPPER")
-datagram_service = ServicePlugin("datagram", "twistnet.services.builtin.DATAGRAM")
+echo_service = ServicePlugin("echo", "twistnet.services.builtin.answering.ECHO")
+upper_service = ServicePlugin("upper", "twistnet.services.builtin.answering.UPPER")
+datagram_service = ServicePlugin("datagram", "twistnet.services.builtin.answering.DATAGRAM")
 
 udp_endpoint = DatagramEndpointPlugin("udp", "twistnet.endpoints.datagram.parse_udp")
 udp6_endpoint = DatagramEndpointPlugin("udp6", "twistnet.endpoints.datagram.parse_udp6")

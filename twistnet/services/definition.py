@@ -42,8 +42,8 @@ class ServiceDefinition:
         options: An attrs class of its own options; each field has a default, and best comes from
             `twistnet.config.setting`.
         stream: Builds what answers streams, from the options and a clock (`IReactorTime`); or `None`.
-        datagram: Builds what answers datagrams, from the options, anew for each socket; or `None`. It is put
-            behind the datagram guard.
+        datagram: Builds what answers datagrams, from the options and a clock, anew for each socket; or `None`. It is
+            put behind the datagram guard.
         detail: What the line that announces a listener adds in brackets, from the options; may be empty.
 
     Raises:
@@ -55,7 +55,7 @@ class ServiceDefinition:
     listen: tuple[str, ...]
     options: type = NoOptions
     stream: Callable[[Any, IReactorTime], Factory | IProtocolFactory] | None = None
-    datagram: Callable[[Any], DatagramProtocol] | None = None
+    datagram: Callable[[Any, IReactorTime], DatagramProtocol] | None = None
     detail: Callable[[Any], str] = lambda options: ""
 
     def __attrs_post_init__(self) -> None:

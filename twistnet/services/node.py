@@ -241,7 +241,7 @@ def _listening(config: ServiceConfig, reactor: Any) -> ListeningService:
             config.name,
             config.listen,
             stream=definition.stream(settings, reactor) if definition.stream else None,
-            datagram=(lambda: datagram(settings)) if datagram else None,
+            datagram=(lambda: datagram(settings, reactor)) if datagram else None,
             connections=settings,
             datagrams=settings,
             detail=definition.detail(settings),

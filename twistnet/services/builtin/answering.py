@@ -1,4 +1,4 @@
-"""The services that come with twistnet."""
+"""The services that answer with what they are sent: echo, upper, datagram."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from attrs import frozen
 from twisted.internet.interfaces import IProtocolFactory, IReactorTime
 from twisted.internet.protocol import DatagramProtocol
 
-from ..config import FLAG, Kind, choice, setting
-from ..errors import ConfigurationError
-from ..protocols.echo import EchoDatagramProtocol, EchoFactory
-from ..protocols.upper import UpperDatagramProtocol, UpperFactory
-from ..wire.transforms import ERRORS, UpperText, text_encoding
-from .definition import ServiceDefinition
+from ...config import FLAG, Kind, choice, setting
+from ...errors import ConfigurationError
+from ...protocols.echo import EchoDatagramProtocol, EchoFactory
+from ...protocols.upper import UpperDatagramProtocol, UpperFactory
+from ...wire.transforms import ERRORS, UpperText, text_encoding
+from ..definition import ServiceDefinition
 
 __all__ = ["DATAGRAM", "ECHO", "UPPER", "DatagramOptions", "EchoOptions", "UpperOptions"]
 
@@ -80,7 +80,7 @@ ECHO = ServiceDefinition(
     listen=("tcp:7007",),
     options=EchoOptions,
     stream=_echo,
-    datagram=lambda options: EchoDatagramProtocol(),
+    datagram=lambda options, clock: EchoDatagramProtocol(),
     detail=_brackets,
 )
 
@@ -90,7 +90,7 @@ UPPER = ServiceDefinition(
     listen=("tcp:7008",),
     options=UpperOptions,
     stream=_upper,
-    datagram=lambda options: UpperDatagramProtocol(options.encoding, options.errors),
+    datagram=lambda options, clock: UpperDatagramProtocol(options.encoding, options.errors),
     detail=_brackets,
 )
 
@@ -99,6 +99,6 @@ DATAGRAM = ServiceDefinition(
     description="Answer datagrams, over UDP and UNIX sockets.",
     listen=("udp:7009",),
     options=DatagramOptions,
-    datagram=_datagram,
+    datagram=lambda options, clock: _datagram(options),
     detail=lambda options: str(options.transform),
 )
