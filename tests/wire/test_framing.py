@@ -176,6 +176,19 @@ def test_octets_are_taken_before_their_frames_are_asked_for() -> None:
     assert framer.finish() is None
 
 
+@pytest.mark.parametrize("make", [LineFramer, LengthFramer, NetstringFramer])
+def test_what_follows_the_frames_can_be_had_and_frames_may_follow_that(make: Callable[[], Framer]) -> None:
+    framer = make()
+    frame = framer.encode(b"a")
+    assert next(framer.feed(frame + b"body, and more")) == b"a"
+    assert framer.rest() == b"body, and more"
+    assert framer.rest() == b""
+    assert list(framer.feed(frame[:-1])) == []
+    assert framer.rest() == frame[:-1]
+    assert list(framer.feed(b"" + frame)) == [b"a"]
+    assert framer.finish() is None
+
+
 def test_lines_may_end_either_way_or_not_at_all() -> None:
     assert outcome(LineFramer(), [b"a\r\nb\n\r\n\rc\r\r\n"])[0] == [b"a", b"b", b"", b"\rc\r"]
     assert outcome(LineFramer(crlf=False), [b"a\r\nb\n"])[0] == [b"a\r", b"b"]

@@ -42,6 +42,9 @@ class Framer(Protocol):
             RemoteProtocolError: The end cuts a frame short.
         """
 
+    def rest(self) -> bytes:
+        """The octets that no frame was made of, which are given away: what follows the frames is something else."""
+
     def encode(self, frame: bytes) -> bytes:
         """The octets that carry a frame.
 
@@ -60,6 +63,7 @@ class _BufferedFramer(ABC):
         self._buffer: bytes | bytearray = b""
         self._start = 0  # of the next frame, in the buffer
         self._wanted = 0  # octets that the buffer must have before it is worth looking
+        self._searched = 0  # octets of the next frame that need no second look
         self._gone = 0  # octets before the buffer
         self._fault: tuple[str, int] | None = None
 
@@ -74,6 +78,13 @@ class _BufferedFramer(ABC):
         if next(self._frames(), None) is not None:
             raise LocalProtocolError("there are frames left, which come before the end")
         return self._last() if self._start < len(self._buffer) else None
+
+    def rest(self) -> bytes:
+        """See `Framer.rest`."""
+        rest = bytes(self._buffer[self._start :])
+        self._gone += len(self._buffer)
+        self._buffer, self._start, self._wanted, self._searched = b"", 0, 0, 0
+        return rest
 
     def _take(self, data: bytes) -> None:
         """Put octets behind those that are left; a read that nothing is left before is kept as it is, not copied."""
@@ -163,7 +174,6 @@ class LineFramer(_BufferedFramer):
         self._crlf = crlf and delimiter == b"\n"
         self._end_length = len(delimiter) + self._crlf
         self._unterminated = unterminated
-        self._searched = 0  # octets of the buffer, from the start of the line, in which no delimiter begins
 
     def _next(self) -> bytes | None:
         buffer, start = self._buffer, self._start
