@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.balanced import come_from, name_of
+from tests.loaded import under_load
 from tests.running import PATIENCE, Program, ask, connect, read_all, running
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="has all of 127/8")
@@ -307,3 +308,18 @@ def test_two_processes_share_a_port_and_one_goes_on_alone(tmp_path: Path, kind: 
             for _ in range(5):
                 connect(where).close()
             second.wait_for("opened", before + 5)
+
+
+def test_a_shared_port_is_handed_over_under_load_and_nothing_is_lost(tmp_path: Path) -> None:
+    """The new process starts beside the old one, which is then stopped."""
+    command = ["twistnet-echo", "--access-log", "--reuse-port", "--graceful-timeout", "15s", "--listen"]
+    with ExitStack() as stack:
+        old = stack.enter_context(running(*command, "tcp:0", folder=tmp_path))
+        where = old.addresses(1)[0][1]
+        later = stack.enter_context(ExitStack())
+        load = stack.enter_context(under_load(where))
+        new = later.enter_context(running(*command, f"tcp:{where.rpartition(':')[2]}", folder=tmp_path))
+        new.wait_for("opened", 20)
+        assert old.end(signal.SIGTERM) == -15
+        load.goes_on()
+    assert load.lost == []
