@@ -12,11 +12,13 @@ from attrs import fields_dict
 from twistnet import errors
 from twistnet.config import ConnectionConfig
 from twistnet.errors import (
+    BadMessage,
     ConfigurationError,
     ListeningError,
     LocalProtocolError,
     PolicyViolation,
     ProtocolError,
+    RemoteError,
     RemoteProtocolError,
     TwistnetError,
 )
@@ -68,6 +70,8 @@ def test_a_listening_error_says_who_asked() -> None:
         ConfigurationError("wrong", ("a", "b"), "node.toml"),
         ListeningError("tcp:7", "taken", "echo"),
         RemoteProtocolError("no PROXY header", 3),
+        BadMessage("bad-json", "no UTF-8", 7, 3),
+        RemoteError("failed", "the handler failed"),
         *(violation("what it was") for violation in VIOLATIONS),
     ],
 )

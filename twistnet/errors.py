@@ -11,21 +11,25 @@ from typing import Any, Self
 from .units import one_line
 
 __all__ = [
+    "BadMessage",
     "ConfigurationError",
     "ConnectingTooFast",
     "Deadlock",
     "Denied",
     "ErrorsLogged",
+    "FilesError",
     "HandshakeTimeout",
     "IdleTimeout",
     "LifetimeExceeded",
     "ListeningError",
     "Livelock",
     "LocalProtocolError",
+    "MessageError",
     "NotAllowed",
     "PolicyViolation",
     "ProtocolError",
     "ProxyHeaderRefused",
+    "RemoteError",
     "RemoteProtocolError",
     "SimulationError",
     "TooManyConnections",
@@ -106,6 +110,65 @@ class RemoteProtocolError(ProtocolError):
 
 class LocalProtocolError(ProtocolError):
     """Our own side asked for what the protocol does not allow; a bug in the caller."""
+
+
+class FilesError(TwistnetError):
+    """What a folder would not have, here or at the other end.
+
+    Attributes:
+        code: A word that programs compare: `not-found`, `is-folder`, `no-file`, `not-empty`, `bad-name`, `read-only`,
+            `denied`, `too-large`, `quota`, `no-space`, `digest-mismatch`, `changed`, `busy`, `protocol` or `failed`.
+        text: A sentence.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        self.text = text
+
+    def __str__(self) -> str:
+        return one_line(f"{self.text} ({self.code})")
+
+
+class BadMessage(RemoteProtocolError):
+    """The peer sent a message that is none.
+
+    Attributes:
+        code: For programs; one of `twistnet.wire.messages.CODES`, or `bad-reply`.
+        reason: What was wrong with it.
+        request: The id of the message, if it has one that could be read.
+        offset: How many octets of the message came before the fault, if that is known.
+    """
+
+    def __init__(self, code: str, reason: str, request: int | str | None = None, offset: int = 0) -> None:
+        super().__init__(reason, offset)
+        self.args = (code, reason, request, offset)
+        self.code = code
+        self.request = request
+
+    def __str__(self) -> str:
+        return super().__str__() if self.offset else self.reason
+
+
+class MessageError(TwistnetError):
+    """A request is answered with an error. What answers requests raises it, to say what the peer is told.
+
+    Attributes:
+        code: For programs, such as `"no-such-user"`.
+        message: For people; one line.
+    """
+
+    def __init__(self, code: str, message: str = "") -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return one_line(f"{self.code}: {self.message}" if self.message else self.code)
+
+
+class RemoteError(MessageError):
+    """The peer has answered a request with an error."""
 
 
 class PolicyViolation(TwistnetError):
