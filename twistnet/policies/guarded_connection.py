@@ -130,6 +130,8 @@ class GuardedConnection:
         directlyProvides(self, *(i for i in _OPTIONAL if i.providedBy(inner)))
         if self._factory.config.handshake_timeout is not None:
             directlyProvides(self, IHandshakeListener, *(i for i in _OPTIONAL if i.providedBy(inner)))
+        if isinstance(self.transport, GuardedTransport):
+            self.transport.protocol_changed()
 
     def close_asked(self) -> None:
         """This side has asked for the connection to be closed."""

@@ -90,6 +90,10 @@ class GuardedTransport:
         """Octets that were written and are still in this process."""
         return unsent_of(self._transport) if self.outlet is None else self.outlet.unsent
 
+    def protocol_changed(self) -> None:
+        """The protocol inside is a guard whose own protocol has changed, and with it what both provide."""
+        self._connection.hand_over(self._connection.inner)
+
     def tell_when_empty(self) -> None:
         """Resume the producer once all is sent, however little that is."""
         if self.outlet is not None:
