@@ -26,9 +26,7 @@ from zope.interface import implementer
 
 from ..config import ConnectionConfig, build
 from ..errors import ConfigurationError
-from ..policies.guarded_connection import ConnectionObserver
-from ..policies.guarded_factory import GuardedFactory, asks_nothing
-from ..policies.observers import AccessLog, SocketOptions
+from ..policies.guarded_factory import GuardedFactory, guard
 from ..units import did_you_mean
 from .datagram import datagram_prefixes
 from .descriptions import Description
@@ -57,19 +55,13 @@ class GuardedServerEndpoint:
     def listen(self, factory: Factory | IProtocolFactory) -> Deferred[IListeningPort]:
         """See `IStreamServerEndpoint.listen`."""
         guarded = self.guard(factory)
-        if guarded is None:
+        if guarded is factory:
             return self.endpoint.listen(factory)  # type: ignore[no-any-return]
         return listen_guarded(self.reactor, self.endpoint, guarded)
 
-    def guard(self, factory: Factory | IProtocolFactory) -> GuardedFactory | None:
-        """The policies around a factory; `None` if there are none."""
-        config = self.config
-        if asks_nothing(config) and not config.access_log:
-            return None
-        observers: list[ConnectionObserver] = [SocketOptions(config)]
-        if config.access_log:
-            observers.append(AccessLog(self.name, every=True))
-        return GuardedFactory(factory, config, clock=self.reactor, name=self.name, observers=observers)
+    def guard(self, factory: Factory | IProtocolFactory) -> Any:
+        """The policies around a factory; the factory itself if there are none."""
+        return guard(factory, self.config, clock=self.reactor, name=self.name)
 
 
 def listen_guarded(reactor: Any, endpoint: Any, factory: GuardedFactory) -> Deferred[IListeningPort]:
@@ -79,17 +71,17 @@ def listen_guarded(reactor: Any, endpoint: Any, factory: GuardedFactory) -> Defe
         A Deferred of the listening port.
     """
     below = _below_tls(reactor, endpoint)
-    if below is None or factory.config.proxy_protocol == "off":
-        return endpoint.listen(factory)  # type: ignore[no-any-return]
-    clear, add_tls = below
-    return clear.listen(factory.around(add_tls))  # type: ignore[no-any-return]
+    if below is not None and factory.config.proxy_protocol != "off":
+        endpoint, add_tls = below
+        factory = factory.around(add_tls)
+    return endpoint.listen(factory).addCallback(factory.attend)  # type: ignore[no-any-return]
 
 
 def _below_tls(reactor: Any, endpoint: Any) -> tuple[Any, Callable[[Any], Any]] | None:
     """The endpoint that TLS is put on, and what is put on it; `None` where there is no TLS."""
     if isinstance(endpoint, GuardedServerEndpoint):
         below = _below_tls(reactor, endpoint.endpoint)
-        return below and (below[0], lambda factory: below[1](endpoint.guard(factory) or factory))
+        return below and (below[0], lambda factory: below[1](endpoint.guard(factory)))
     if isinstance(endpoint, SSL4ServerEndpoint):
         clear = TCP4ServerEndpoint(endpoint._reactor, endpoint._port, endpoint._backlog, endpoint._interface)
         return clear, _tls_with(endpoint._sslContextFactory, reactor)

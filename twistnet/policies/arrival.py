@@ -44,8 +44,11 @@ class Arrival:
         connection, gate = self._connection, self._factory.gate
         address, now = address_of(connection.peer), connection.opened_at
         violation = gate.check_proxy(address) if self._proxied else gate.check(now, address)
-        if violation is not None and not connection.excused(violation, Decision.REFUSE):
-            self.refuse(violation)
+        if violation is not None:
+            if connection.excused(violation, Decision.REFUSE):
+                self.admit()  # a dry run: it takes nobody's place
+            else:
+                self.refuse(violation)
             return
         if not self._proxied:
             gate.enter(now, address, connection.place)
@@ -119,10 +122,13 @@ class Arrival:
             connection.peer, connection.host = preamble.client, preamble.server
             address, now = address_of(preamble.client), self._factory.clock.seconds()
             violation = gate.check(now, address)
-            if violation is not None and not connection.excused(violation, Decision.REFUSE):
+            if violation is None:
+                gate.enter(now, address, connection.place)
+            elif connection.excused(violation, Decision.REFUSE):
+                self._factory.reception.left(connection)  # a dry run: it takes nobody's place
+            else:
                 self.refuse(violation)
                 return
-            gate.enter(now, address, connection.place)
         connection.open()
 
     def _go_on(self, rest: bytes) -> None:

@@ -77,6 +77,7 @@ class GuardedConnection:
         octets_in: Octets received.
         octets_out: Octets written by the protocol inside.
         closing: Whether this side asked for the connection to be closed, before the peer finished sending.
+        aborted: Whether this side has aborted it.
         stage: How far it has come.
         violation: Why a policy ended it, or `None`.
         proxy_header: What a PROXY header said, or `None`.
@@ -90,6 +91,7 @@ class GuardedConnection:
         self.octets_in = 0
         self.octets_out = 0
         self.closing = False
+        self.aborted = False
         self.stage = Stage.ARRIVING
         self.violation: PolicyViolation | None = None
         self.proxy_header: Any = None
@@ -120,6 +122,11 @@ class GuardedConnection:
         return self.stage is Stage.LOST
 
     @property
+    def ended_by(self) -> PolicyViolation | None:
+        """Why a policy ended it, this guard's or that of one around it."""
+        return self.violation or getattr(self.transport, "ended_by", None)
+
+    @property
     def unsent(self) -> int:
         """Octets that were written and are still in this process."""
         return self.wrapped.unsent if self.wrapped is not None else 0
@@ -145,6 +152,7 @@ class GuardedConnection:
     def abort(self) -> None:
         """End the connection now, whatever is still unsent."""
         self.close_asked()
+        self.aborted = True
         if self.wrapped is not None:
             self.wrapped.abortConnection()
         elif self.transport is not None:

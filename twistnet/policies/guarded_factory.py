@@ -26,7 +26,7 @@ from ..config import ConnectionConfig
 from .counters import PolicyCounters, Quiet, policy_counters
 from .gate import Gate
 from .guarded_connection import ConnectionObserver, GuardedConnection
-from .observers import OpenConnections, SocketOptions
+from .observers import AccessLog, OpenConnections, SocketOptions
 from .reception import Reception
 from .sources import address_of
 
@@ -143,6 +143,11 @@ class GuardedFactory:
         around.inner = wrap(self)
         return around
 
+    def attend(self, port: Any) -> Any:
+        """Have a listening port of its own accept no more at once than there are slots; returns the port."""
+        self.reception.attend(port)
+        return port
+
     def _would_stop(self, addr: Any) -> bool:
         if self.config.dry_run:
             return False
@@ -206,7 +211,7 @@ def guard(
     Args:
         factory: Any factory of stream protocols.
         config: What is allowed. What concerns the listening port rather than its connections (`backlog`,
-            `reuse_port`, `graceful_timeout` at a stop, `access_log`) is for whoever listens.
+            `reuse_port`, `graceful_timeout` at a stop) is for whoever listens.
         clock: Tells the time, and wakes (`IReactorTime`); a reactor, as a rule.
         name: What it is called in the log and in the counters; the name of the factory's class, if nothing is said.
         counters: Where every decision is counted; those of the process for this name, if nothing is said.
@@ -214,14 +219,20 @@ def guard(
     Returns:
         An `IProtocolFactory`: the factory itself if the configuration asks for nothing.
     """
+    if not isinstance(config, ConnectionConfig):
+        raise TypeError(f"{config!r} is not a ConnectionConfig")
+    if isinstance(factory, type) or not hasattr(factory, "buildProtocol"):
+        raise TypeError(f"{factory!r} is not a factory: it has no buildProtocol of its own")
     if asks_nothing(config):
         return factory
-    return GuardedFactory(
-        factory, config, clock=clock, name=name, observers=[SocketOptions(config)], counters=counters
-    )
+    name = name or type(factory).__name__
+    observers: list[ConnectionObserver] = [SocketOptions(config)]
+    if config.access_log:
+        observers.append(AccessLog(name, every=True))
+    return GuardedFactory(factory, config, clock=clock, name=name, observers=observers, counters=counters)
 
 
 def asks_nothing(config: ConnectionConfig) -> bool:
     """Whether a configuration asks nothing of connections."""
-    asked = (*_POLICIES, "no_delay", "keepalive")
+    asked = (*_POLICIES, "no_delay", "keepalive", "access_log")
     return config.proxy_protocol == "off" and not any(getattr(config, name) for name in asked)

@@ -24,6 +24,7 @@ from twisted.internet.interfaces import (
 from zope.interface import directlyProvides
 
 from ..config import ConnectionConfig
+from ..errors import PolicyViolation
 from .byte_rate import ByteRate
 from .intake import Intake, Stop
 from .outlet import Outlet
@@ -73,7 +74,6 @@ class GuardedTransport:
         self._seconds = clock.seconds
         self.intake: Intake | None = None
         self.outlet: Outlet | None = None
-        self._aborting = False
         self._started_tls = False
         marks = WriteMarks(config.high_water_mark, config.low_water_mark, config.write_buffer_limit)
         if config.rate is not None or marks != WriteMarks():
@@ -114,6 +114,11 @@ class GuardedTransport:
             self._transport.bufferSize = size
 
     @property
+    def ended_by(self) -> PolicyViolation | None:
+        """Why a policy ended the connection, or `None`."""
+        return self._connection.ended_by
+
+    @property
     def proxy_header(self) -> Any:
         """What a PROXY header said (`twistnet.ProxyHeader`), or `None`."""
         return self._connection.proxy_header
@@ -142,7 +147,9 @@ class GuardedTransport:
         """Whether the connection is being closed or aborted: TCP's own transport says so only of the first."""
         outlet = self.outlet
         return (
-            self._aborting or bool(self._transport.disconnecting) or (outlet is not None and outlet.closing)
+            self._connection.aborted
+            or bool(self._transport.disconnecting)
+            or (outlet is not None and outlet.closing)
         )
 
     @property
@@ -192,7 +199,7 @@ class GuardedTransport:
             self._transport.loseConnection(*args, **kwargs)
 
     def abortConnection(self) -> None:
-        self._aborting = True
+        self._connection.aborted = True
         self._connection.close_asked()
         if self.intake is not None:
             self.intake.close()

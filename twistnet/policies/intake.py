@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["Intake", "Stop"]
 
 
+UNWANTED = 2**20
+"""Octets a second that are read to be dropped, where no rate is configured."""
+
+
 class Stop(IntFlag):
     """Who does not want anything to be read."""
 
@@ -97,11 +101,14 @@ class Intake:
         """Deliver nothing more."""
         self.forget()
         self._connection.allowance = 0
+        self._stops &= ~Stop.RATE
         self.stop(Stop.CLOSING)
 
     def _have_transport_read(self) -> None:
         reads = not self._stops or (
-            self.is_stopped(Stop.CLOSING) and ISSLTransport.providedBy(self._transport)
+            self.is_stopped(Stop.CLOSING)
+            and not self.is_stopped(Stop.RATE)
+            and ISSLTransport.providedBy(self._transport)
         )
         if reads is not self._reads and not self._peer_finished:
             self._reads = reads
@@ -113,10 +120,26 @@ class Intake:
             self._rate.give_back(int(self._connection.allowance))
         self._connection.allowance = 0
         if self.is_stopped(Stop.CLOSING):
+            self._drop(len(data))
             return
         self._held += data
         if self._timer is None and not self._delivering:
             self._deliver()
+
+    def _drop(self, octets: int) -> None:
+        """While TLS waits for the farewell of its peer, nothing is delivered, and no more is read than ever."""
+        if self._dry or self._timer is not None:
+            return
+        if self._rate is None:
+            self._rate = ByteRate.of(UNWANTED, None, self._clock.seconds())
+        if short := octets - self._rate.grant(self._clock.seconds(), octets):
+            self.stop(Stop.RATE)
+            self._timer = self._clock.callLater(short / self._rate.rate, self._drop_more)
+
+    def _drop_more(self) -> None:
+        self._timer = None
+        self._stops &= ~Stop.RATE
+        self._have_transport_read()
 
     def give(self, receive: Callable[[bytes], None]) -> None:
         """Leave what was kept to TLS: after what the protocol itself hands to it now, before anything else is read."""

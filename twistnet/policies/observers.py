@@ -99,7 +99,9 @@ class AccessLog:
 
     def closed(self, connection: GuardedConnection, reason: Failure) -> None:
         """See `ConnectionObserver.closed`."""
-        if self._every or not (connection.violation or reason.check(ConnectionDone, ConnectionAborted)):
+        if self._every or not (
+            connection.ended_by or connection.aborted or reason.check(ConnectionDone, ConnectionAborted)
+        ):
             _log.info(
                 "{service}: {peer} closed after {seconds:.3f} s, {octets_in} octets in, {octets_out} out: {reason}",
                 service=self._service,
@@ -113,12 +115,12 @@ class AccessLog:
 
 def _reason(connection: GuardedConnection, reason: Failure) -> str:
     """Why a connection ended, in a few words of one line."""
-    if connection.violation is not None:
-        return f"ended by a policy: {connection.violation}"
+    if (violation := connection.ended_by) is not None:
+        return f"ended by a policy: {violation}"
+    if connection.aborted:
+        return "aborted by the service"
     if reason.check(ConnectionDone):
         return "closed by the service" if connection.closing else "closed by the peer"
-    if reason.check(ConnectionAborted):
-        return "aborted by the service"
     if reason.type is ConnectionLost:
         return "lost: the peer reset the connection, or vanished"
     return "lost: " + " ".join(reason.getErrorMessage().split())

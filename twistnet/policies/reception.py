@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from .decisions import Decision
 from .gate import Gate
@@ -30,6 +31,7 @@ class Reception:
         self.gate = gate
         self._waiting: OrderedDict[GuardedConnection, None] = OrderedDict()
         self._ports: dict[Any, None] = {}
+        self._attended: WeakSet[Any] = WeakSet()
 
     @property
     def waiting(self) -> int:
@@ -39,9 +41,14 @@ class Reception:
     def arrived(self, connection: GuardedConnection) -> None:
         """A connection was made: it is admitted, refused, or waits."""
         slots = self.gate.slots
+        if slots.limit is not None:
+            self.attend(accepting_port(connection.transport))
         decision = slots.decide()
         if decision is not Decision.ADMIT and self.gate.config.dry_run:
             connection.tell(slots.violation(), decision)
+            if decision is Decision.REFUSE:
+                connection.arrival.admit()  # it takes nobody's place
+                return
             decision = Decision.ADMIT
         if decision is Decision.REFUSE:
             connection.arrival.refuse(slots.violation())
@@ -65,6 +72,26 @@ class Reception:
             following.arrival.admit_soon()
         if not slots.full:
             self._accept()
+
+    def attend(self, port: Any) -> None:
+        """Have a listening port accept no more at once than there are slots, if it is one of Twisted's."""
+        slots = self.gate.slots
+        if slots.limit is None or slots.overflow != "wait" or self.gate.config.dry_run:
+            return
+        if not hasattr(port, "numberAccepts") or port in self._attended:
+            return
+        self._attended.add(port)
+        accept = port.doRead
+
+        def accept_what_fits() -> Any:
+            free = max(0, slots.limit - slots.open) if slots.limit is not None else 0
+            port.numberAccepts = min(port.numberAccepts, max(1, free))
+            if free:
+                return accept()
+            self._ports[port] = None
+            return port.pauseProducing()
+
+        port.doRead = accept_what_fits
 
     def _wait(self, connection: GuardedConnection) -> None:
         connection.tell(self.gate.slots.violation(), Decision.DELAY)

@@ -59,6 +59,6 @@ def accept_waiting(port: Any, connections: OpenConnections, backlog: int) -> Non
     for _ in range(backlog):
         before = len(connections)
         if getattr(port, "connected", True):
-            port.doRead()
+            type(port).doRead(port)  # whether or not there is a slot for it
         if len(connections) == before:
             return
