@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = {"twistnet", "twistnet-echo", "twistnet-upper", "twistnet-datagram"}
+COMMANDS = {
+    "twistnet",
+    "twistnet-classic",
+    "twistnet-datagram",
+    "twistnet-echo",
+    "twistnet-greeting",
+    "twistnet-upper",
+}
 
 
 @pytest.fixture(scope="session")

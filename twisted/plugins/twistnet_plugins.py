@@ -25,10 +25,18 @@ upper_command = ServiceMaker(
 datagram_command = ServiceMaker(
     "twistnet datagram", "twistnet.tap.datagram", "Answer datagrams.", "twistnet-datagram"
 )
+greeting_command = ServiceMaker(
+    "twistnet greeting", "twistnet.tap.greeting", "Say something to whoever connects.", "twistnet-greeting"
+)
+classic_command = ServiceMaker(
+    "twistnet classic", "twistnet.tap.classic", "Discard, chargen, daytime, time, qotd.", "twistnet-classic"
+)
 
 echo_service = ServicePlugin("echo", "twistnet.services.builtin.answering.ECHO")
 upper_service = ServicePlugin("upper", "twistnet.services.builtin.answering.UPPER")
 datagram_service = ServicePlugin("datagram", "twistnet.services.builtin.answering.DATAGRAM")
+greeting_service = ServicePlugin("greeting", "twistnet.services.builtin.greeting.GREETING")
+classic_service = ServicePlugin("classic", "twistnet.services.builtin.classic.CLASSIC")
 
 udp_endpoint = DatagramEndpointPlugin("udp", "twistnet.endpoints.datagram.parse_udp")
 udp6_endpoint = DatagramEndpointPlugin("udp6", "twistnet.endpoints.datagram.parse_udp6")
