@@ -29,6 +29,7 @@ __all__ = [
     "PolicyViolation",
     "ProtocolError",
     "ProxyHeaderRefused",
+    "ProxyNotAllowed",
     "RemoteError",
     "RemoteProtocolError",
     "SimulationError",
@@ -244,9 +245,15 @@ class WriteBufferExceeded(PolicyViolation):
 
 
 class ProxyHeaderRefused(PolicyViolation):
-    """The PROXY header was wrong, or came from somebody whose headers do not count."""
+    """There was no PROXY header, or not a right one."""
 
     policy = "proxy_protocol"
+
+
+class ProxyNotAllowed(PolicyViolation):
+    """The peer is in none of the networks whose PROXY headers count."""
+
+    policy = "proxy_allow_from"
 
 
 class SimulationError(TwistnetError):

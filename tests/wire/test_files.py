@@ -216,6 +216,8 @@ def test_problems_end_what_they_should() -> None:
     ends = at("put", 5)
     with pytest.raises(LocalProtocolError, match="goes on"):
         ends[S].send(Problem(code="no-space", text="", over=False))
+    with pytest.raises(LocalProtocolError, match="within a file"):
+        ends[C].send(Problem(code="changed", text="", over=True))
     over = ends[S].send(Problem(code="no-space", text="", over=True))
     assert ends[S].turn is Turn.OVER
     assert list(ends[S].feed(b"octets of a file")) == []

@@ -153,25 +153,33 @@ class FilesConnection:
         Raises:
             RemoteProtocolError: From the iterator, after the events before the fault; and again for whatever is fed then.
         """
-        while data and not self.is_over:
+        while data:
             if self._is_content_due:
                 piece, data = data[: self.content_left], data[self.content_left :]
                 yield self._come(Content(piece), len(piece))
                 continue
-            frames = self._frames(data)
-            while not self._is_content_due and (frame := next(frames, None)) is not None:
-                yield self._come(self._parsed(frame), self._framer.width + len(frame))
-                if self.is_over:
-                    return
-            data = self._framer.rest() if self._is_content_due else b""
+            yield from self._messages(data)
+            data = self._rest()
+
+    def _messages(self, data: bytes) -> Iterator[Event]:
+        """Messages, until something else comes."""
+        for frame in self._frames(data):
+            yield self._come(self._parsed(frame), self._framer.width + len(frame))
+            if self._is_content_due or self.is_over:
+                return
 
     @property
     def _is_content_due(self) -> bool:
         return self.content_left > 0 and self.turn in _UNINTERRUPTED and not self.is_ours
 
+    def _rest(self) -> bytes:
+        return self._framer.rest() if self._is_content_due else b""
+
     def _frames(self, data: bytes) -> Iterator[bytes]:
         if self._fault is not None:
             raise RemoteProtocolError(*self._fault)
+        if self.is_over:
+            return
         try:
             yield from self._framer.feed(data)
         except RemoteProtocolError as error:
@@ -215,6 +223,8 @@ class FilesConnection:
     def _stop(self, speaker: Role, problem: Problem) -> None:
         within = self.turn in _UNINTERRUPTED
         ours = _TABLE[self.turn][0] is speaker
+        if ours and self.content_left:
+            raise ValueError("problem within a file")
         if not problem.over and (within or not ours or self.turn is Turn.IDLE):
             raise ValueError("problem out of turn, and the conversation goes on")
         self.content_left = 0
