@@ -14,8 +14,10 @@ from twisted.internet.error import InvalidAddressError, MessageLengthError
 from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
+    IHandshakeListener,
     IPushProducer,
     IReactorTime,
+    ISSLTransport,
 )
 from twisted.internet.protocol import DatagramProtocol, Protocol, connectionDone
 from twisted.logger import Logger
@@ -67,7 +69,7 @@ class DiscardProtocol(Protocol):
         """Somebody half-closed this side; the peer closes next."""
 
 
-@implementer(IHalfCloseableProtocol, IPushProducer)
+@implementer(IHalfCloseableProtocol, IHandshakeListener, IPushProducer)
 class ChargenProtocol(Protocol):
     """Sends lines of printing characters for as long as the peer reads (RFC 864), also when it has finished sending.
 
@@ -83,6 +85,14 @@ class ChargenProtocol(Protocol):
         self._next: IDelayedCall | None = None
 
     def connectionMade(self) -> None:
+        if not ISSLTransport.providedBy(self.transport):
+            self._begin()
+
+    def handshakeCompleted(self) -> None:
+        """TLS is agreed on; what is written before would only be buffered."""
+        self._begin()
+
+    def _begin(self) -> None:
         self.transport.registerProducer(self, True)
         self._produce()
 
