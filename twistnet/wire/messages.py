@@ -4,7 +4,8 @@ The rule of this module: whatever the octets are, what comes of them is a messag
 proportional to their number. A text is decoded only once it is known how deep it is nested.
 
 A request is `{"id": 1, "value": ...}`; its reply is `{"id": 1, "value": ...}` or
-`{"id": 1, "error": {"code": "...", "message": "..."}}`. An id is a text or a whole number, and the asking side's own affair.
+`{"id": 1, "error": {"code": "...", "message": "..."}}`. An id is a whole number or a short text, and the asking side's own
+affair: it comes back as it was, and nobody minds if two requests have the same.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ __all__ = [
     "CODES",
     "DEEPEST",
     "FRAMINGS",
+    "LONGEST_ID",
     "MAX_DEPTH",
     "MAX_MESSAGE",
+    "SHORTEST",
     "MessageId",
     "Reply",
     "decode_message",
@@ -41,6 +44,12 @@ MessageId: TypeAlias = int | str
 MAX_MESSAGE = 1 << 20
 """Octets of the longest message, unless something else is said."""
 
+SHORTEST = 4096
+"""The least that may be said: any error fits into it, unless a handler says more than that."""
+
+LONGEST_ID = 256
+"""Characters of the longest id that is a text; one that is a number is below 2**64, and above -2**64."""
+
 MAX_DEPTH = 64
 """How many lists and objects may stand within one another, the message itself included, unless something else is said."""
 
@@ -50,7 +59,7 @@ DEEPEST = 250
 CODES: Mapping[str, str] = {
     "bad-frame": "the framing is broken, or a frame is too long; the connection is closed",
     "bad-json": "a message is no JSON text in UTF-8",
-    "bad-request": 'a message is not {"id": a text or a whole number, "value": anything}',
+    "bad-request": 'a message is not {"id": a whole number or a short text, "value": anything}',
     "too-deep": "a message is nested too deep",
     "too-large": "the reply would be too long",
     "bad-value": "the handler cannot do anything with the value",
@@ -151,9 +160,10 @@ _decode_id = msgspec.json.Decoder(_Identified).decode
 def _id_of(text: bytes) -> MessageId | None:
     """The id of a text that is not to be decoded, if it can be read without."""
     try:
-        return _decode_id(text).id
+        found = _decode_id(text).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return found if _is_id(found) else None
 
 
 def decode_request(text: bytes, max_depth: int = MAX_DEPTH) -> tuple[MessageId, Any]:
@@ -168,8 +178,13 @@ def decode_request(text: bytes, max_depth: int = MAX_DEPTH) -> tuple[MessageId, 
     raise _no_request(message)
 
 
-def _is_id(value: object) -> bool:
-    return type(value) is int or type(value) is str
+def _is_id(value: Any) -> bool:
+    if type(value) is int:
+        return -_BEYOND < value < _BEYOND
+    return type(value) is str and len(value) <= LONGEST_ID
+
+
+_BEYOND = 1 << 64
 
 
 def _no_request(message: Any) -> BadMessage:
@@ -177,7 +192,7 @@ def _no_request(message: Any) -> BadMessage:
     if type(message) is not dict:
         return BadMessage("bad-request", "no object")
     if not _is_id(message.get("id")):
-        return BadMessage("bad-request", "no id that is a text or a whole number")
+        return BadMessage("bad-request", "no id that is a whole number or a short text")
     if "value" not in message:
         return BadMessage("bad-request", "no value", message["id"])
     return BadMessage("bad-request", "more than an id and a value", message["id"])
