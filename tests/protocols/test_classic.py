@@ -9,11 +9,14 @@ import pytest
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.protocol import DatagramProtocol
+from twisted.internet.task import Clock
+from twisted.internet.testing import StringTransport
 
 from tests.peers import DatagramPeer, Peer, connect, datagram_peer
 from twistnet import (
     ChargenDatagramProtocol,
     ChargenFactory,
+    ChargenProtocol,
     ConnectionConfig,
     DatagramConfig,
     DaytimeDatagramProtocol,
@@ -266,3 +269,22 @@ def test_no_quotes_are_an_error_at_once(network: Network) -> None:
     ):
         with pytest.raises(ValueError, match="no quotes"):
             refused()
+
+
+def test_chargen_gives_others_their_turn_where_the_transport_never_has_enough() -> None:
+    """And stops between turns as well."""
+    clock, transport = Clock(), StringTransport()
+    protocol = ChargenProtocol(clock)
+    protocol.makeConnection(transport)
+    written = len(transport.value())
+    assert 0 < written <= 16 * len(CHARGEN_CYCLE)
+    clock.advance(0)
+    assert len(transport.value()) == 2 * written
+    protocol.pauseProducing()
+    clock.advance(1)
+    assert len(transport.value()) == 2 * written
+    protocol.resumeProducing()
+    protocol.resumeProducing()
+    assert len(transport.value()) == 3 * written
+    protocol.connectionLost()
+    assert clock.getDelayedCalls() == []
