@@ -133,7 +133,7 @@ class Served:
         factory = self.factory
         while isinstance(factory, GuardedFactory):
             assert (len(factory.open), factory.gate.slots.open, factory.reception.waiting) == (0, 0, 0)
-            assert factory.gate.config.per_source is None or factory.gate.sources == 0
+            assert factory.gate.config.accept_rate is not None or factory.gate.sources == 0
             factory = factory.inner
         assert self.server.getDelayedCalls() == []
 
