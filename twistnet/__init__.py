@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     )
     from .endpoints.proxied import ProxiedClientEndpoint
     from .errors import (
+        BadMessage,
         ConfigurationError,
         ConnectingTooFast,
         Denied,
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
         LifetimeExceeded,
         ListeningError,
         LocalProtocolError,
+        MessageError,
         NotAllowed,
         PolicyViolation,
         ProtocolError,
         ProxyHeaderRefused,
         ProxyNotAllowed,
+        RemoteError,
         RemoteProtocolError,
         TooManyConnections,
         TooManyFromSource,
@@ -75,6 +78,8 @@ if TYPE_CHECKING:
     from .protocols.echo import EchoDatagramProtocol, EchoFactory, EchoProtocol
     from .protocols.framed import FramedProtocol
     from .protocols.greeting import GreetingFactory, GreetingProtocol
+    from .protocols.message_client import MessageClient
+    from .protocols.messages import MessageDatagramProtocol, MessageFactory, MessageProtocol
     from .protocols.one_shot import OneShotProtocol
     from .protocols.stream import StreamFactory, TransformProtocol
     from .protocols.upper import UpperDatagramProtocol, UpperFactory, UpperProtocol
@@ -105,6 +110,7 @@ _HOMES = {
     ),
     "endpoints.proxied": ("ProxiedClientEndpoint",),
     "errors": (
+        "BadMessage",
         "ConfigurationError",
         "ConnectingTooFast",
         "Denied",
@@ -113,11 +119,13 @@ _HOMES = {
         "LifetimeExceeded",
         "ListeningError",
         "LocalProtocolError",
+        "MessageError",
         "NotAllowed",
         "PolicyViolation",
         "ProtocolError",
         "ProxyHeaderRefused",
         "ProxyNotAllowed",
+        "RemoteError",
         "RemoteProtocolError",
         "TooManyConnections",
         "TooManyFromSource",
@@ -152,6 +160,8 @@ _HOMES = {
     "protocols.echo": ("EchoDatagramProtocol", "EchoFactory", "EchoProtocol"),
     "protocols.framed": ("FramedProtocol",),
     "protocols.greeting": ("GreetingFactory", "GreetingProtocol"),
+    "protocols.message_client": ("MessageClient",),
+    "protocols.messages": ("MessageDatagramProtocol", "MessageFactory", "MessageProtocol"),
     "protocols.one_shot": ("OneShotProtocol",),
     "protocols.stream": ("StreamFactory", "TransformProtocol"),
     "protocols.upper": ("UpperDatagramProtocol", "UpperFactory", "UpperProtocol"),
@@ -170,6 +180,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 __all__ = [
     "AccessLog",
     "AnnouncingProtocol",
+    "BadMessage",
     "ChargenDatagramProtocol",
     "ChargenFactory",
     "ChargenProtocol",
@@ -211,6 +222,11 @@ __all__ = [
     "ListeningError",
     "ListeningService",
     "LocalProtocolError",
+    "MessageClient",
+    "MessageDatagramProtocol",
+    "MessageError",
+    "MessageFactory",
+    "MessageProtocol",
     "NetstringFramer",
     "NodeConfig",
     "NodeService",
@@ -224,9 +240,11 @@ __all__ = [
     "ProxyHeader",
     "ProxyHeaderReader",
     "ProxyHeaderRefused",
+    "ProxyNotAllowed",
     "QuoteDatagramProtocol",
     "QuoteFactory",
     "QuoteProtocol",
+    "RemoteError",
     "RemoteProtocolError",
     "ServiceDefinition",
     "ServicePlugin",

@@ -132,8 +132,8 @@ DESCRIPTIONS = Kind(_several(_parse_text), "ENDPOINT", repeats=True)
 
 def _convert(value: Any, attribute: Attribute[Any]) -> Any:
     """The converter of every setting: read it as its kind, and say which setting it was when that fails."""
-    if value is attribute.default or (value is None and attribute.default is None):
-        return value
+    if value is attribute.default or (value in (None, "none") and attribute.default in (None, ())):
+        return attribute.default
     try:
         return kind_of(attribute).parse(value)
     except ValueError as error:
@@ -243,6 +243,8 @@ _NEEDS = {
     "low_water_mark": "high_water_mark",
     "proxy_allow_from": "proxy_protocol",
 }
+"""What each of these settings needs beside it."""
+
 _ORDERED = (("low_water_mark", "high_water_mark"), ("high_water_mark", "write_buffer_limit"))
 
 

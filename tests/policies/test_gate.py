@@ -80,7 +80,7 @@ def test_whose_proxy_header_counts() -> None:
         for address in ("192.0.2.7", "198.51.100.7", "2001:db8::7", "::1")
     }
     assert {address for address, violation in told.items() if violation} == {"198.51.100.7", "::1"}
-    assert getattr(told["::1"], "policy", "") == "proxy_protocol"
+    assert getattr(told["::1"], "policy", "") == "proxy_allow_from"
     assert tested.check_proxy(None) is None
     assert gate(proxy_protocol="auto").check_proxy(CLIENT) is None
 

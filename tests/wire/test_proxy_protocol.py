@@ -171,8 +171,8 @@ def test_only_the_versions_that_are_accepted_are_read() -> None:
     v1_header, v2_header = b"PROXY UNKNOWN\r\n", v2(0x20, 0, b"")
     assert read([v1_header], "v1") == (ProxyHeader(version=1), b"")
     assert read([v2_header], "v2") == (ProxyHeader(version=2, local=True), b"")
-    assert read([v1_header], "v2") == ("no PROXY header", 0)
-    assert read([v2_header], "v1") == ("no PROXY header", 0)
+    assert read([v1_header], "v2") == ("no PROXY header of version 2", 0)
+    assert read([v2_header], "v1") == ("no PROXY header of version 1", 0)
     with pytest.raises(ValueError, match="'v3' is none of v1, v2, auto"):
         ProxyHeaderReader("v3")
 

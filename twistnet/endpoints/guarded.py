@@ -170,8 +170,13 @@ def _check_inside(args: Sequence[str], rest: Mapping[str, str]) -> None:
         )
     if args[0] in datagram_prefixes():
         raise ConfigurationError(f"{args[0]} is for datagrams, and guarded for streams")
+    ours = {field.name for field in fields(ConnectionConfig)}
+    if "" in args or "" in rest.values():
+        raise ConfigurationError("has an empty part; a colon that is part of a value is written \\:")
+    if bare := [word for word in args[1:] if word in ours]:
+        raise ConfigurationError(f"has no value; {bare[0]}=...", (bare[0],))
     inside = Description(args[0], tuple(args[1:]), rest)
-    known = {*inside.known, *(field.name for field in fields(ConnectionConfig))}
+    known = {*inside.known, *ours}
     if inside.known and (unknown := sorted(rest.keys() - known)):
         raise ConfigurationError(f"unknown key; {did_you_mean(unknown[0], known)}", (unknown[0],))
 

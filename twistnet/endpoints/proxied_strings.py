@@ -37,7 +37,11 @@ def parse_proxied(reactor: Any, *args: str, **kwargs: str) -> Any:
         ValueError: A keyword of the header, or what is wrapped, is not right.
     """
     inner, header = take_header(args, kwargs)
-    return introduced(inner.prefix, clientFromString(reactor, str(inner)), header)
+    try:
+        endpoint = clientFromString(reactor, str(inner))
+    except TypeError as error:
+        raise ValueError(f"proxied:{inner}: an argument too many or too few for {inner.prefix}") from error
+    return introduced(inner.prefix, endpoint, header)
 
 
 def take_header(arguments: Sequence[str], keywords: Mapping[str, str]) -> tuple[Description, dict[str, Any]]:

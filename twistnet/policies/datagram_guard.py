@@ -17,6 +17,7 @@ from typing import TypeAlias
 from attrs import Factory, define, frozen
 
 from ..config import DatagramConfig
+from .networks import Networks
 from .sources import numeric, source_of
 from .token_bucket import Recent, TokenBucket
 
@@ -66,6 +67,7 @@ class Drop(StrEnum):
     SOURCE_RATE = "above packet_rate of its source"
     TOTAL_RATE = "above total_packet_rate"
     LOOP = "a payload that keeps coming back"
+    NETWORK = "source network that may not send (allow, deny)"
 
 
 @define(eq=False)
@@ -128,6 +130,7 @@ class DatagramGuard:
         local: The address listened on, host and port, or a UNIX path; loopback peers are answered only where
             this is a loopback address.
         is_ours: Whether a numeric address is one of this machine's; asked where `local` is all of them.
+        networks: Who may send at all, if that is limited; senders on UNIX sockets are not asked.
 
     Attributes:
         counters: Datagrams by what became of them: `"received"`, `"answered"`, `"amplified"` (answered with more
@@ -139,11 +142,13 @@ class DatagramGuard:
         config: DatagramConfig,
         local: Source = None,
         is_ours: Callable[[str], bool] = lambda host: False,
+        networks: Networks | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._config = config
         self._local = local
         self._is_ours = is_ours
+        self._barred = None if networks is None else Recent[str, bool](_barred_by(networks), SOURCES)
         self._on_everything = isinstance(local, tuple) and ipaddress.ip_address(local[0]).is_unspecified
         self._on_loopback = isinstance(local, tuple) and ipaddress.ip_address(local[0]).is_loopback
         self._verdicts = Recent[str, _Verdict](lambda host: _Verdict(self._verdict_on(host)), SOURCES)
@@ -171,6 +176,8 @@ class DatagramGuard:
     def _judge(self, now: float, source: Source, payload: bytes) -> Drop | None:
         if not source:
             return Drop.UNBOUND
+        if self._barred is not None and isinstance(source, tuple) and self._barred[source[0]]:
+            return Drop.NETWORK
         if len(payload) > self._config.max_datagram:
             return Drop.TOO_LONG
         return self._suspect(now, source, payload) if self._config.guard else None
@@ -243,3 +250,13 @@ def _prefix(host: str) -> str:
 
 def _origin(source: Source) -> Hashable:
     return _prefix(source[0]) if isinstance(source, tuple) else source
+
+
+def _barred_by(networks: Networks) -> Callable[[str], bool]:
+    """What tells whether a numeric address may not send."""
+
+    def is_barred(host: str) -> bool:
+        address = numeric(host)
+        return address is not None and networks.check(address) is not None
+
+    return is_barred

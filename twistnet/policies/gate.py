@@ -13,7 +13,7 @@ from __future__ import annotations
 from attrs import define, field
 
 from ..config import ConnectionConfig
-from ..errors import PolicyViolation, ProxyHeaderRefused
+from ..errors import PolicyViolation, ProxyNotAllowed
 from .accept_rate import AcceptRate
 from .max_connections import MaxConnections
 from .networks import Networks
@@ -68,7 +68,7 @@ class Gate:
         trusted = self.config.proxy_allow_from
         if not trusted or address is None or contains(trusted, address):
             return None
-        return ProxyHeaderRefused("its PROXY header does not count")
+        return ProxyNotAllowed("its PROXY header does not count")
 
     def check(self, now: float, address: Address | None) -> PolicyViolation | None:
         """What forbids a client to connect, but for `max_connections`; nothing does on a UNIX socket."""

@@ -241,6 +241,8 @@ class GuardedConnection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         was_open = self.wrapped is not None
+        if self.stage is Stage.HEADER:
+            self.note("proxy_protocol", "lost", "it ended before its PROXY header did")
         try:
             if self.wrapped is not None:
                 self.wrapped.lost()

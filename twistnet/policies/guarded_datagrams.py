@@ -21,6 +21,7 @@ from ..addresses import show_address
 from ..config import DatagramConfig
 from .counters import PolicyCounters, Quiet, policy_counters
 from .datagram_guard import HOLD, DatagramGuard, Drop, Source
+from .networks import Networks
 
 __all__ = ["GuardedDatagramProtocol"]
 
@@ -37,6 +38,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
         name: What it is called in the log and in the counters.
         counters: Where every drop is counted, as `"guard"` and its reason; those of the process for this name, if
             nothing is said.
+        networks: Who may send at all, if that is limited.
 
     Attributes:
         guard: The guard of the port that is open, with its counters; `None` before there is one.
@@ -51,6 +53,7 @@ class GuardedDatagramProtocol(DatagramProtocol):
         clock: IReactorTime,
         name: str = "datagrams",
         counters: PolicyCounters | None = None,
+        networks: Networks | None = None,
     ) -> None:
         self.guard: DatagramGuard | None = None
         self._inner = inner
@@ -58,11 +61,12 @@ class GuardedDatagramProtocol(DatagramProtocol):
         self._clock = clock
         self._name = name
         self._counters = policy_counters(name) if counters is None else counters
+        self._networks = networks
         self._quiet = Quiet()
 
     def startProtocol(self) -> None:
         self._quiet = Quiet()
-        self.guard = DatagramGuard(self._config, _local(self.transport), _is_ours)
+        self.guard = DatagramGuard(self._config, _local(self.transport), _is_ours, self._networks)
         self._inner.noisy = False
         self._inner.makeConnection(_GuardedTransport(self, self.transport))
 

@@ -68,6 +68,7 @@ class Intake:
         self._timer: IDelayedCall | None = None
         self._giving: IDelayedCall | None = None
         self._delivering = False
+        self._unpaid = 0
 
     @property
     def held(self) -> int:
@@ -128,18 +129,23 @@ class Intake:
 
     def _drop(self, octets: int) -> None:
         """While TLS waits for the farewell of its peer, nothing is delivered, and no more is read than ever."""
-        if self._dry or self._timer is not None:
+        if self._dry:
             return
         if self._rate is None:
             self._rate = ByteRate.of(UNWANTED, None, self._clock.seconds())
-        if short := octets - self._rate.grant(self._clock.seconds(), octets):
+        self._unpaid += octets - self._rate.grant(self._clock.seconds(), octets)
+        if self._unpaid and self._timer is None:
             self.stop(Stop.RATE)
-            self._timer = self._clock.callLater(short / self._rate.rate, self._drop_more)
+            self._timer = self._clock.callLater(self._unpaid / self._rate.rate, self._paid, self._unpaid)
 
-    def _drop_more(self) -> None:
+    def _paid(self, octets: int) -> None:
         self._timer = None
+        self._unpaid -= octets
         self._stops &= ~Stop.RATE
-        self._have_transport_read()
+        if self._unpaid:
+            self._drop(0)
+        else:
+            self._have_transport_read()
 
     def give(self, receive: Callable[[bytes], None]) -> None:
         """Leave what was kept to TLS: after what the protocol itself hands to it now, before anything else is read."""

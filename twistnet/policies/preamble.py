@@ -43,7 +43,7 @@ class Preamble:
         try:
             read = self._reader.feed(data)
         except RemoteProtocolError as error:
-            return ProxyHeaderRefused(f"no PROXY header: {error}")
+            return ProxyHeaderRefused(str(error))
         if read is not None:
             self.client, self.server = _address(read[0].source), _address(read[0].destination)
         return read

@@ -6,9 +6,20 @@ it says what it can: nothing.
 
 from __future__ import annotations
 
+import fcntl
+import socket
+import sys
+import termios
 from typing import Any
 
-__all__ = ["accepting_port", "forget_unsent", "is_closing", "tell_when_empty", "unsent_of"]
+__all__ = [
+    "accepting_port",
+    "forget_unsent",
+    "is_closing",
+    "tell_when_empty",
+    "unacknowledged_of",
+    "unsent_of",
+]
 
 
 def unsent_of(transport: Any) -> int:
@@ -28,6 +39,18 @@ def _unsent_in_tls(transport: Any) -> int:
     waiting = getattr(transport, "_appSendBuffer", None) or ()
     small = getattr(getattr(transport, "_aggregator", None), "_buffer", ())
     return sum(map(len, waiting)) + sum(map(len, small))
+
+
+def unacknowledged_of(transport: Any) -> int:
+    """Octets that the kernel has and the peer's has not acknowledged (SIOCOUTQ of tcp(7), unix(7)); 0 if it cannot be told."""
+    below = getattr(_below_guards(transport), "socket", None)
+    if not isinstance(below, socket.socket) or not sys.platform.startswith("linux"):
+        return 0
+    try:
+        answer = fcntl.ioctl(below.fileno(), termios.TIOCOUTQ, bytes(4))
+    except (OSError, ValueError):  # ValueError: it is closed
+        return 0
+    return int.from_bytes(answer, sys.byteorder)
 
 
 def tell_when_empty(transport: Any) -> None:
@@ -55,11 +78,16 @@ def is_closing(transport: Any) -> bool:
 
 def accepting_port(transport: Any) -> Any:
     """The listening port that a server's connection came from, if it is one that can be paused; or `None`."""
-    below = _below_tls(transport)
-    while hasattr(below, "_transport"):  # a guard around a guard
-        below = _below_tls(below._transport)
-    port = getattr(below, "server", None)
+    port = getattr(_below_guards(transport), "server", None)
     return port if hasattr(port, "pauseProducing") else None
+
+
+def _below_guards(transport: Any) -> Any:
+    """The transport under any layers of guards and TLS."""
+    below = _below_tls(transport)
+    while hasattr(below, "_transport"):
+        below = _below_tls(below._transport)
+    return below
 
 
 def _below_tls(transport: Any) -> Any:

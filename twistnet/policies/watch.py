@@ -14,6 +14,7 @@ from ..errors import HandshakeTimeout
 from .deadlines import Deadlines
 from .decisions import Decision
 from .stages import Stage
+from .unsent import unacknowledged_of
 
 if TYPE_CHECKING:
     from .guarded_connection import GuardedConnection
@@ -91,7 +92,8 @@ class Watch:
         unsent = connection.unsent
         if not unsent:
             return max(connection.heard_at, connection.wrote_at)
-        taken, self._taken = self._taken, connection.octets_out - unsent
+        in_kernel = unacknowledged_of(connection.transport)
+        taken, self._taken = self._taken, connection.octets_out - unsent - in_kernel
         if self._taken > taken:  # less may be: TLS adds to what it has not sent
             self._taken_at = self._clock.seconds()
         return max(connection.heard_at, self._taken_at)

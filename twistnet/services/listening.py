@@ -19,12 +19,14 @@ from twisted.python.failure import Failure
 
 from ..addresses import show_address
 from ..config import ConnectionConfig, DatagramConfig
+from ..endpoints.descriptions import Description
 from ..endpoints.unix_paths import OwnPath, give_up_path, own_path
 from ..errors import ConfigurationError, ListeningError
 from ..policies.counters import policy_counters
 from ..policies.gate import Gate
 from ..policies.guarded_datagrams import GuardedDatagramProtocol
 from ..policies.guarded_factory import GuardedFactory
+from ..policies.networks import Networks
 from ..policies.observers import AccessLog, OpenConnections, SocketOptions
 from ..policies.reception import Reception
 from .drain import Drain, ServiceState
@@ -48,6 +50,7 @@ class ListeningService(Service):
         connections: What holds for stream connections.
         datagrams: What holds for datagrams; its guard stands before the protocol.
         detail: What the lines that announce the listeners add in brackets.
+        check: Raises `ValueError` for a listener that the service must not have.
 
     Attributes:
         open: The connections that are open, since the service was last started.
@@ -69,6 +72,7 @@ class ListeningService(Service):
         connections: ConnectionConfig | None = None,
         datagrams: DatagramConfig | None = None,
         detail: str = "",
+        check: Callable[[Description], None] = lambda listener: None,
     ) -> None:
         if not listen or isinstance(listen, str):
             raise ConfigurationError(f"{listen!r} is not a list of endpoint strings", ("listen",))
@@ -78,6 +82,7 @@ class ListeningService(Service):
         self.ports: list[IListeningPort] = []
         self._paths: list[tuple[IListeningPort, OwnPath]] = []
         self._reactor = reactor
+        self._check = check
         self._stream = stream
         self._datagram = datagram
         self._connections = connections or ConnectionConfig()
@@ -87,6 +92,7 @@ class ListeningService(Service):
         self._closing = 0
         self._waiting: list[Deferred[Any]] = []
         self._draining: list[Drain] = []
+        self._stopping: dict[OpenConnections, list[Deferred[None]]] = {}
         self._started = False
         self._patient = True
         self._reception = Reception(Gate(self._connections))
@@ -122,8 +128,22 @@ class ListeningService(Service):
             A Deferred that fires with `None` when no connection is left.
         """
         super().stopService()
-        self._started = False
-        return Deferred.fromCoroutine(self._stop(self.open))
+        run = self.open
+        if self._started:
+            self._started = False
+            self._stopping[run] = []
+            Deferred.fromCoroutine(self._stop(run)).addBoth(self._stopped, run)
+        if run not in self._stopping:
+            return succeed(None)
+        stopped: Deferred[None] = Deferred(self._stopping[run].remove)
+        self._stopping[run].append(stopped)
+        return stopped
+
+    def _stopped(self, result: Any, run: OpenConnections) -> Any:
+        waiting = self._stopping.pop(run)
+        for deferred in waiting:
+            deferred.callback(result)
+        return None if waiting else result
 
     def give_up(self) -> None:
         """Close the listeners now, without waiting for the reactor: another service could not start."""
@@ -149,7 +169,7 @@ class ListeningService(Service):
     @property
     def draining(self) -> int:
         """Connections that a stop still waits for."""
-        return sum(len(drain.connections) for drain in self._draining)
+        return sum(len(run) for run in self._stopping)
 
     def _listener(self, text: str, index: int) -> Listener:
         try:
@@ -160,9 +180,16 @@ class ListeningService(Service):
                 raise ValueError(
                     f"{text!r} is for streams, and {self.name} answers datagrams only (udp:, ...)"
                 )
+            self._check_listener(listener)
         except ValueError as error:
             raise ConfigurationError(str(error), (f"listen[{index}]",)) from error
         return listener
+
+    def _check_listener(self, listener: Listener) -> None:
+        try:
+            self._check(listener.description)
+        except ValueError as error:
+            raise ValueError(f"{listener.text!r} {error}") from error
 
     def _open_one(self, listener: Listener) -> None:
         """Open a listener; what fails at once is raised, what fails later can only be logged."""
@@ -250,15 +277,16 @@ class ListeningService(Service):
 
     def _listen(self, listener: Listener) -> Deferred[IListeningPort]:
         """Open the socket of a listener, with what stands before the service's own factory or protocol."""
-        name = str(self.name)
+        name, allowed, reactor = str(self.name), self._connections, self._reactor
         if listener.answers_datagrams:
             assert self._datagram is not None
             config = evolve(
                 self._datagrams, max_datagram=listener.endpoint_limit(self._datagrams.max_datagram)
             )
-            return listener.listen(GuardedDatagramProtocol(self._datagram(), config, self._reactor, name))
+            networks = Networks(allowed.allow, allowed.deny) if allowed.allow or allowed.deny else None
+            guarded = GuardedDatagramProtocol(self._datagram(), config, reactor, name, networks=networks)
+            return listener.listen(guarded)
         assert self._stream is not None
-        allowed, reactor = self._connections, self._reactor
         observers = (SocketOptions(allowed), AccessLog(name, every=allowed.access_log))
         factory = GuardedFactory(
             self._stream,

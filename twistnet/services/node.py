@@ -68,6 +68,9 @@ class NodeConfig:
 class Defaults(ConnectionConfig, DatagramConfig):
     """What may be set for all services of a node at once."""
 
+    def __attrs_post_init__(self) -> None:
+        """What contradicts what is seen in each service, which may say more."""
+
 
 def make_node(
     services: Mapping[str, Mapping[str, Any]],
@@ -245,6 +248,7 @@ def _listening(config: ServiceConfig, reactor: Any) -> ListeningService:
             connections=settings,
             datagrams=settings,
             detail=definition.detail(settings),
+            check=lambda listener: definition.check_listener(settings, listener),
         )
     except ConfigurationError as error:
         raise error.within("services", config.name) from None

@@ -36,6 +36,7 @@ class ProxyHeaderReader:
         if accept not in _SIGNATURES:
             raise ValueError(f"{accept!r} is none of {', '.join(_SIGNATURES)}")
         self._signatures = _SIGNATURES[accept]
+        self._absence = "no PROXY header" if accept == "auto" else f"no PROXY header of version {accept[1:]}"
         self._buffer = bytearray()
         self._wanted = 1
 
@@ -70,7 +71,7 @@ class ProxyHeaderReader:
         signature = min(self._signatures, key=lambda known: known[0] != self._buffer[0])
         for offset, (seen, right) in enumerate(zip(self._buffer, signature, strict=False)):
             if seen != right:
-                raise RemoteProtocolError("no PROXY header", offset)
+                raise RemoteProtocolError(self._absence, offset)
         return signature
 
 
