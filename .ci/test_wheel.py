@@ -18,6 +18,7 @@ COMMANDS = {
     "twistnet-datagram",
     "twistnet-echo",
     "twistnet-greeting",
+    "twistnet-messages",
     "twistnet-upper",
 }
 

@@ -84,7 +84,9 @@ def client_without_clock(network: Network) -> Deferred[MessageClient]:
     """A client that cannot tell the time."""
     from twisted.internet.endpoints import HostnameEndpoint, connectProtocol
 
-    return connectProtocol(HostnameEndpoint(network.hosts["asking"], "server", PORT), MessageClient())
+    endpoint = HostnameEndpoint(network.hosts["asking"], "server", PORT)
+    connecting: Deferred[MessageClient] = connectProtocol(endpoint, MessageClient())
+    return connecting
 
 
 def test_a_timeout_is_of_one_request(network: Network) -> None:

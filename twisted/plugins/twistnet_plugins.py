@@ -31,12 +31,16 @@ greeting_command = ServiceMaker(
 classic_command = ServiceMaker(
     "twistnet classic", "twistnet.tap.classic", "Discard, chargen, daytime, time, qotd.", "twistnet-classic"
 )
+messages_command = ServiceMaker(
+    "twistnet messages", "twistnet.tap.messages", "Answer requests in JSON.", "twistnet-messages"
+)
 
 echo_service = ServicePlugin("echo", "twistnet.services.builtin.answering.ECHO")
 upper_service = ServicePlugin("upper", "twistnet.services.builtin.answering.UPPER")
 datagram_service = ServicePlugin("datagram", "twistnet.services.builtin.answering.DATAGRAM")
 greeting_service = ServicePlugin("greeting", "twistnet.services.builtin.greeting.GREETING")
 classic_service = ServicePlugin("classic", "twistnet.services.builtin.classic.CLASSIC")
+messages_service = ServicePlugin("messages", "twistnet.services.builtin.messages.MESSAGES")
 
 udp_endpoint = DatagramEndpointPlugin("udp", "twistnet.endpoints.datagram.parse_udp")
 udp6_endpoint = DatagramEndpointPlugin("udp6", "twistnet.endpoints.datagram.parse_udp6")
