@@ -87,13 +87,14 @@ class _BufferedFramer(ABC):
         return rest
 
     def _take(self, data: bytes) -> None:
-        """Put octets behind those that are left; a read that nothing is left before is kept as it is, not copied."""
+        """Put octets behind those that are left: frames come out of bytes faster, but a bytearray grows in linear time."""
         self._forget()
-        if not self._buffer:
-            self._buffer = bytes(data)
+        left = self._buffer
+        if len(left) <= len(data):
+            self._buffer = b"".join((left, data)) if left else bytes(data)
             return
-        if isinstance(self._buffer, bytes):
-            self._buffer = bytearray(self._buffer)
+        if isinstance(left, bytes):
+            self._buffer = bytearray(left)
         self._buffer += data
 
     def _forget(self) -> None:
@@ -129,8 +130,8 @@ class _BufferedFramer(ABC):
         buffer = self._buffer
         if type(buffer) is bytes:
             return buffer[start:end]
-        with memoryview(buffer) as view:
-            return bytes(view[start:end])
+        with memoryview(buffer) as view, view[start:end] as frame:  # an open view would keep it from growing
+            return bytes(frame)
 
     def _fail(self, reason: str, at: int) -> NoReturn:
         self._fault = reason, self._gone + at
