@@ -59,7 +59,6 @@ def problem_with(text: str | bytes, tmp_path: Path) -> str:
         ("[services.echo]\nidle_timeout = 0", "services.echo.idle_timeout: 0 is not above 0"),
         ("[services.echo]\nburst = 5", "services.echo.burst: means nothing without rate"),
         ("[services.upper]\nburst = 5", "services.upper.burst: means nothing without rate"),
-        ("[services.upper]\nerrors = 'replace'", "services.upper.errors: 'replace' needs an encoding"),
         ("[services.echo]\ngraceful_timeout = -1", "services.echo.graceful_timeout: -1 is not a duration"),
         ("[services.echo]\ngraceful_timeout = nan", "services.echo.graceful_timeout: nan is not a duration"),
         ("[defaults]\nguard = 'x'\n[services.echo]", "defaults.guard: 'x' is neither on nor off"),
