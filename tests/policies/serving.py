@@ -58,7 +58,7 @@ class Told(Protocol):
     @property
     def data(self) -> bytes:
         """All that was received."""
-        return b"".join(event for event in self.events if isinstance(event, bytes))
+        return b"".join(event for event in self.events if isinstance(event, bytes | bytearray))
 
     @property
     def is_lost(self) -> bool:
@@ -71,12 +71,10 @@ class Told(Protocol):
             self._made(self)
 
     def dataReceived(self, data: bytes) -> None:
-        if isinstance(self.events[-1], bytes):
-            data, before = self.events[-1] + data, self.events.pop()
-            self.events.append(data)
-            data = data[len(before) :]
+        if isinstance(self.events[-1], bytearray):
+            self.events[-1] += data
         else:
-            self.events.append(data)
+            self.events.append(bytearray(data))
         if self._received is not None:
             self._received(self, data)
 

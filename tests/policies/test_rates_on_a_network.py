@@ -68,9 +68,9 @@ def test_what_is_received_keeps_to_the_rate(
 @pytest.mark.parametrize("link", LINKS)
 def test_what_is_sent_keeps_to_the_rate(network: Network, link: Any) -> None:
     served = start(network, lambda: Told(lambda p: p.transport.write(b"x" * MIB)), rate=KIB)
-    peer = connect(network, network.host("client"), "server", PORT)
+    peer = network.run(connectProtocol(HostnameEndpoint(network.host("client"), "server", PORT), Told()))
     network.advance(600)
-    assert len(peer.received) == pytest.approx(600 * KIB, rel=0.05)
+    assert len(peer.data) == pytest.approx(600 * KIB, rel=0.05)
     assert served.counters["rate", "writing paused"] > 0
 
 
