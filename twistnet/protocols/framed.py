@@ -7,7 +7,7 @@ another, while the protocol is paused, or after either side has ended the connec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from enum import Enum, Flag, auto
+from enum import Enum, auto
 from typing import Any
 
 from twisted.internet.interfaces import (
@@ -49,10 +49,9 @@ class Stage(Enum):
     LOST = auto()
 
 
-class Stop(Flag):
+class Stop(Enum):
     """Why nothing is read."""
 
-    NONE = 0
     ASKED = auto()
     UNREAD = auto()
 
@@ -83,7 +82,7 @@ class FramedProtocol(Protocol):
         self._framer = framer
         self._clock = clock
         self._stage = Stage.OPEN
-        self._stop = Stop.NONE
+        self._stops: set[Stop] = set()
         self._frames: Iterator[bytes] = iter(())
         self._delivering = False
         self._peer_finished = False
@@ -180,13 +179,13 @@ class FramedProtocol(Protocol):
             self.transport.registerProducer(_Output(self), True)
 
     def _pause(self, why: Stop) -> None:
-        self._stop |= why
+        self._stops.add(why)
         self.transport.pauseProducing()
 
     def _resume(self, why: Stop) -> None:
-        self._stop &= ~why
+        self._stops.discard(why)
         self._deliver()
-        if not self._stop and not self._peer_finished:
+        if not self._stops and not self._peer_finished:
             self.transport.resumeProducing()
 
     def _is_closing(self) -> bool:
@@ -199,7 +198,7 @@ class FramedProtocol(Protocol):
             return
         self._delivering = True
         try:
-            while not self._stop and self._stage in _DELIVERING and not self._is_closing():
+            while not self._stops and self._stage in _DELIVERING and not self._is_closing():
                 if not self._next_event():
                     return
         finally:
@@ -224,7 +223,7 @@ class FramedProtocol(Protocol):
         return frame is not None
 
 
-_DELIVERING = {Stage.OPEN, Stage.FINISHING, Stage.LAST}
+_DELIVERING = (Stage.OPEN, Stage.FINISHING, Stage.LAST)  # a set would ask each for its hash, for every frame
 
 
 @implementer(IPushProducer)
