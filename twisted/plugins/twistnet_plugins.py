@@ -35,12 +35,18 @@ messages_command = ServiceMaker(
     "twistnet messages", "twistnet.tap.messages", "Answer requests in JSON.", "twistnet-messages"
 )
 
+files_command = ServiceMaker(
+    "twistnet files", "twistnet.tap.files", "Put and get files under one folder.", "twistnet-files"
+)
+
 echo_service = ServicePlugin("echo", "twistnet.services.builtin.answering.ECHO")
 upper_service = ServicePlugin("upper", "twistnet.services.builtin.answering.UPPER")
 datagram_service = ServicePlugin("datagram", "twistnet.services.builtin.answering.DATAGRAM")
 greeting_service = ServicePlugin("greeting", "twistnet.services.builtin.greeting.GREETING")
 classic_service = ServicePlugin("classic", "twistnet.services.builtin.classic.CLASSIC")
 messages_service = ServicePlugin("messages", "twistnet.services.builtin.messages.MESSAGES")
+
+files_service = ServicePlugin("files", "twistnet.services.builtin.files.FILES")
 
 udp_endpoint = DatagramEndpointPlugin("udp", "twistnet.endpoints.datagram.parse_udp")
 udp6_endpoint = DatagramEndpointPlugin("udp6", "twistnet.endpoints.datagram.parse_udp6")
@@ -52,4 +58,6 @@ systemd_datagram_endpoint = DatagramEndpointPlugin(
 )
 
 proxied_endpoint = StreamClientEndpointPlugin("proxied", "twistnet.endpoints.proxied_strings.parse_proxied")
+mtls_server_endpoint = StreamServerEndpointPlugin("mtls", "twistnet.endpoints.mtls.parse_mtls_server")
+mtls_client_endpoint = StreamClientEndpointPlugin("mtls", "twistnet.endpoints.mtls.parse_mtls_client")
 guarded_endpoint = StreamServerEndpointPlugin("guarded", "twistnet.endpoints.guarded.parse_guarded")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 
 from attrs import evolve, field, frozen
@@ -21,6 +22,7 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "tcp": ("port", "interface", "backlog"),
     "tcp6": ("port", "backlog", "interface"),
     "tls": ("path", "port", "backlog", "interface"),
+    "mtls": ("path", "port", "ca", "backlog", "interface"),
     "ssl": (
         "port",
         "privateKey",
@@ -111,6 +113,16 @@ class Description:
             return ()
         kind = "udp" if self.leaf.startswith("udp") else "tcp"
         return (kind, values.get("interface", self._loopback), str(int(values["port"])))
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine reaches it, as far as one can know: a path, or an address of loopback."""
+        if self.leaf in {"unix", "unix-datagram"}:
+            return True
+        try:
+            return "interface" in self.known and ip_address(self.values["interface"]).is_loopback
+        except (KeyError, ValueError):
+            return False
 
     def on_loopback(self) -> Description:
         """The same, but on loopback only, unless it names an interface."""

@@ -16,6 +16,7 @@ from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.plugin import getPlugins
 
 from ..config import ConnectionConfig, DatagramConfig, ListenerConfig
+from ..endpoints.descriptions import Description
 from ..errors import ConfigurationError
 from ..units import did_you_mean
 from .plugins import IServicePlugin
@@ -45,6 +46,8 @@ class ServiceDefinition:
         datagram: Builds what answers datagrams, from the options and a clock, anew for each socket; or `None`. It is
             put behind the datagram guard.
         detail: What the line that announces a listener adds in brackets, from the options; may be empty.
+        check_listener: Is asked about each listener, from the options, before any is opened; raises `ValueError`, with what
+            follows the string in the error, where the service must not be met there.
 
     Raises:
         ValueError: The name is not such a name, or an option has the name of a shared setting.
@@ -57,6 +60,7 @@ class ServiceDefinition:
     stream: Callable[[Any, IReactorTime], Factory | IProtocolFactory] | None = None
     datagram: Callable[[Any, IReactorTime], DatagramProtocol] | None = None
     detail: Callable[[Any], str] = lambda options: ""
+    check_listener: Callable[[Any, Description], None] = lambda options, listener: None
 
     def __attrs_post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
