@@ -6,13 +6,9 @@ a reader that does not read stops the peer; the first is a silence of the peer's
 
 from __future__ import annotations
 
-import os
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
 from twisted.internet import error
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
@@ -20,7 +16,6 @@ from twisted.internet.interfaces import (
     IDelayedCall,
     IHalfCloseableProtocol,
     IHandshakeListener,
-    IPushProducer,
     IReactorTime,
     ISSLTransport,
 )
@@ -30,24 +25,10 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .outcome import BROKEN_PIPE, NetworkProblem, network_problems
+from .standard import Output, Producer, terminal_kept
 from .targets import stream_target
 
 __all__ = ["exchange_stream"]
-
-
-@contextmanager
-def _terminal_kept() -> Iterator[None]:
-    """Leave standard input and output blocking, if they were: a shell shares them."""
-    blocking = {}
-    for descriptor in (0, 1):
-        with suppress(OSError):
-            blocking[descriptor] = os.get_blocking(descriptor)
-    try:
-        yield
-    finally:
-        for descriptor, was in blocking.items():
-            with suppress(OSError):
-                os.set_blocking(descriptor, was)
 
 
 async def exchange_stream(reactor: Any, target: Sequence[str], timeout: float) -> int:
@@ -66,29 +47,11 @@ async def exchange_stream(reactor: Any, target: Sequence[str], timeout: float) -
         NetworkProblem: The network would not have it.
     """
     endpoint = stream_target(reactor, target)
-    with network_problems(" ".join(target), timeout), _terminal_kept():
+    with network_problems(" ".join(target), timeout), terminal_kept():
         exchange = _StreamExchange(reactor, timeout)
         connecting = endpoint.connect(Factory.forProtocol(lambda: exchange))
         await connecting.addTimeout(timeout, reactor)
         return await exchange.done
-
-
-@implementer(IPushProducer)
-@frozen
-class _Producer:
-    """A producer made of two functions."""
-
-    pause: Callable[[], None]
-    resume: Callable[[], None]
-
-    def pauseProducing(self) -> None:
-        self.pause()
-
-    def resumeProducing(self) -> None:
-        self.resume()
-
-    def stopProducing(self) -> None:
-        """The connection says so itself."""
 
 
 @implementer(IHalfCloseableProtocol, IHandshakeListener)
@@ -109,18 +72,18 @@ class _StreamExchange(Protocol):
         self._status = 0
         self._timer: IDelayedCall | None = None
         self._standard: Any = None
-        self._output: _Output | None = None
+        self._output: Output | None = None
         self._peer_is_full = self._output_is_full = self._all_sent = False
         self._hands_shaken = False
 
     def connectionMade(self) -> None:
-        self._output = _Output()
+        self._output = Output()
         open_streams: Any = StandardIO  # whose arguments differ between systems
         self._standard = open_streams(
             _StandardStreams(self), stdout=self._output.descriptor, reactor=self._clock
         )
-        self._standard.registerProducer(_Producer(self._output_full, self._output_free), True)
-        self.transport.registerProducer(_Producer(self._peer_full, self._peer_free), True)
+        self._standard.registerProducer(Producer(self._output_full, self._output_free), True)
+        self.transport.registerProducer(Producer(self._peer_full, self._peer_free), True)
 
     def dataReceived(self, data: bytes) -> None:
         assert self._output is not None
@@ -220,37 +183,6 @@ class _StreamExchange(Protocol):
         if self._ends_with is None:
             self._ends_with = reason
             self.transport.abortConnection()
-
-
-class _Output:
-    """Standard output. A pipe takes what it can and may be full; a file or a terminal takes everything, or fails.
-
-    Attributes:
-        descriptor: What the reactor writes to: standard output if it is a pipe or a socket, or else nothing.
-    """
-
-    def __init__(self) -> None:
-        mode = os.fstat(1).st_mode
-        self._waits = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-        self.descriptor = 1 if self._waits else os.open(os.devnull, os.O_WRONLY)
-
-    def write(self, data: bytes, standard: StandardIO) -> None:
-        """Write data, or have it written.
-
-        Raises:
-            OSError: A file or terminal would not have it.
-        """
-        if self._waits:
-            standard.write(data)
-            return
-        while data:
-            data = data[os.write(1, data) :]
-
-    def close(self) -> None:
-        """Close what was opened."""
-        if self.descriptor != 1:
-            with suppress(OSError):
-                os.close(self.descriptor)
 
 
 @implementer(IHalfCloseableProtocol)
