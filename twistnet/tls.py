@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["flush_of"]
+__all__ = ["flush_of", "is_shaking_hands"]
 
 
 def flush_of(transport: Any) -> Callable[[], None] | None:
@@ -19,3 +19,12 @@ def flush_of(transport: Any) -> Callable[[], None] | None:
     """
     flush: Callable[[], None] | None = getattr(getattr(transport, "_aggregator", None), "flush", None)
     return flush
+
+
+def is_shaking_hands(transport: Any) -> bool:
+    """Whether TLS has begun and is not ready to carry anything; so only what is read can make it ready."""
+    layer = transport
+    while layer is not None and not hasattr(type(layer), "_handshakeDone"):
+        below = getattr(layer, "_transport", None)  # of a guard
+        layer = layer.protocol if below is None and getattr(layer, "TLS", False) else below
+    return layer is not None and not layer._handshakeDone

@@ -226,6 +226,20 @@ def test_a_close_over_tls_is_one(network: Network, values: Any, octets: int) -> 
     assert served.server.getDelayedCalls() == []
 
 
+@pytest.mark.parametrize("values", RESTRAINTS)
+@pytest.mark.parametrize("nested", [False, True])
+def test_who_speaks_first_over_tls_is_heard(network: Network, values: Any, nested: bool) -> None:
+    """More than the marks allow waits for the handshake, which cannot be done without reading."""
+    configs = [settings(**values)] * (2 if nested else 1)
+    served = Served(
+        network.host("server"), lambda: Told(lambda p: p.transport.write(b"x" * 400_000)), *configs
+    )
+    network.run(served.listen(tls=True))
+    peer = connect_tls(network, network.host("client"))
+    network.advance(20)
+    assert len(peer.received) == 400_000
+
+
 def test_what_waits_for_the_handshake_counts_as_unread(network: Network) -> None:
     """A client that connects and then says nothing makes TLS keep all that a server has to say."""
     served = start(

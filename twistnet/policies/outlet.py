@@ -16,6 +16,7 @@ from twisted.internet.interfaces import IDelayedCall, IPushProducer, IReactorTim
 from zope.interface import implementer
 
 from ..errors import WriteBufferExceeded
+from ..tls import is_shaking_hands
 from .byte_rate import ByteRate
 from .decisions import Decision
 from .intake import Intake, Stop
@@ -315,8 +316,12 @@ class Outlet:
             tell_when_empty(self._transport)
 
     def _mark(self, unsent: int) -> None:
-        """Read nothing above the high mark, and again below the low one."""
-        if self._marks.high is not None and unsent > self._marks.high:
+        """Read nothing above the high mark, and again below the low one; TLS has to read before it can write."""
+        if (
+            self._marks.high is not None
+            and unsent > self._marks.high
+            and not is_shaking_hands(self._transport)
+        ):
             self._intake.stop(Stop.MARKS)
         elif unsent <= self._marks.resume_at:
             self._intake.go(Stop.MARKS)
