@@ -178,7 +178,7 @@ def test_nobody_else_may_say_who_the_client_is(nodes: list[Program]) -> None:
     with come_from("127.0.0.9", where(nodes[0], "auto")) as impostor:
         peer = name_of(impostor)
         assert is_cut_off(impostor)
-    nodes[0].wait_for(rf"auto: refused {peer}: its PROXY header does not count \(proxy_protocol\)")
+    nodes[0].wait_for(rf"auto: refused {peer}: its PROXY header does not count \(proxy_allow_from\)")
     with come_from("127.0.0.1", where(nodes[0], "auto")) as trusted:
         trusted.sendall(header)
         assert trusted.recv(5) == b"HELLO"

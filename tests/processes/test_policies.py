@@ -233,12 +233,12 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(node: Program) -> None
     with ExitStack() as stack:
         clients = [
             stack.enter_context(come_from(source, where))
-            for source in ("127.0.0.1", "127.0.0.1", "127.0.0.9")
+            for source in ("127.0.0.1", "127.0.0.1", "127.0.0.2", "127.0.0.9")
         ]
         for client in clients:
             assert ask(client, b"x") == b"x"
         line(node, "dry_run", r"dry run: refused 127\.0\.0\.1:\d+: .* \(per_source\)$")
-        line(node, "dry_run", r"dry run: refused 127\.0\.0\.1:\d+: .* \(max_connections\)$")
+        line(node, "dry_run", r"dry run: refused 127\.0\.0\.2:\d+: .* \(max_connections\)$")
         line(node, "dry_run", r"dry run: refused 127\.0\.0\.9:\d+: .* \(deny\)$")
         line(node, "dry_run", r"dry run: closed 127\.0\.0\.1:\d+: open for 0\.05 s \(lifetime\)$")
         for client in clients:
