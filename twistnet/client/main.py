@@ -12,22 +12,10 @@ from typing import Any
 import click
 
 from .._version import __version__
-from ..units import parse_duration
+from .durations import Duration
+from .files_commands import FILES_COMMANDS
 
 __all__ = ["main"]
-
-
-class Duration(click.ParamType[float]):
-    """A duration of the command line, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """See `click.ParamType.convert`."""
-        try:
-            return parse_duration(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def _fill_closed_descriptors() -> None:
@@ -48,6 +36,10 @@ def main() -> None:
     FAILED comes first on standard error), 2 wrong usage.
     """
     _fill_closed_descriptors()
+
+
+for command in FILES_COMMANDS:
+    main.add_command(command)
 
 
 @main.command()

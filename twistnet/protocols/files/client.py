@@ -210,7 +210,7 @@ class FilesClient:
         try:
             return await self._repeated(lambda talk: talk.get(name, where, progress or _tell_nobody))
         finally:
-            await self._blocking(where.close)
+            where.close()
 
     async def list(self, folder: str = "") -> list[Entry]:
         """What is in a folder, in order of names. Raises as `put` does."""
