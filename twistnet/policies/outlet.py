@@ -7,7 +7,6 @@ is counted. Towards the protocol it behaves as Twisted's transports do (`IConsum
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import Enum
 from typing import TYPE_CHECKING, Any
@@ -19,17 +18,16 @@ from ..errors import WriteBufferExceeded
 from ..tls import is_shaking_hands
 from .byte_rate import ByteRate
 from .decisions import Decision
+from .held_producer import HeldProducer
 from .intake import Intake, Stop
 from .unsent import is_closing, tell_when_empty, unsent_of
 from .write_marks import WriteMarks
+from .write_queue import WriteQueue
 
 if TYPE_CHECKING:
     from .guarded_connection import GuardedConnection
 
 __all__ = ["Outlet"]
-
-SMALL = 2048
-"""Octets up to which pieces that wait are joined."""
 
 PIECE = 65536
 """Octets that are handed to the transport at once, when a rate decides."""
@@ -82,16 +80,13 @@ class Outlet:
         self._pause_at, self._resume_at = self._marks.pause_at, self._marks.resume_at
         self._clock = clock
         self._dry = dry
-        self._waiting: deque[bytes | memoryview] = deque()
-        self._size = 0
+        self._waiting = WriteQueue()
         self._full = False
         self._pumping = False
         self._above = False
         self._closing = Closing.NOTHING
         self._let_go = False
-        self._producer: Any = None
-        self._streaming = True
-        self._paused = False
+        self._producer = HeldProducer()
         self._timers: dict[Callable[[], None], IDelayedCall] = {}
         self.room = 0
         transport.registerProducer(self, True)
@@ -99,7 +94,7 @@ class Outlet:
     @property
     def unsent(self) -> int:
         """Octets that were written and are still in this process."""
-        return self._size + unsent_of(self._transport)
+        return self._waiting.size + unsent_of(self._transport)
 
     @property
     def closing(self) -> bool:
@@ -125,17 +120,8 @@ class Outlet:
         if self._let_go:
             self._transport.write(data)
         elif data:
-            self._keep(data)
+            self._waiting.put(data)
             self._pump(written=True)
-
-    def _keep(self, data: bytes) -> None:
-        """Small pieces are joined: each that is kept by itself costs more than it holds."""
-        last = self._waiting[-1] if self._waiting else None
-        if isinstance(last, bytes) and len(last) + len(data) <= SMALL:
-            self._waiting[-1] = last + data
-        else:
-            self._waiting.append(data)
-        self._size += len(data)
 
     def finish(self) -> None:
         """Half-close when all is written."""
@@ -158,41 +144,33 @@ class Outlet:
         if self._let_go:
             self._transport.registerProducer(producer, streaming)
             return
-        if self._producer is not None:
-            raise RuntimeError(
-                f"{producer!r} cannot be registered: {self._producer!r} was never unregistered"
-            )
-        self._producer, self._streaming, self._paused = producer, streaming, False
+        self._producer.register(producer, streaming)
         self._pull_now()
 
     def unregister(self) -> None:
         """See `IConsumer.unregisterProducer`."""
-        self._producer = None
+        self._producer.unregister()
         if self._let_go:
             self._transport.unregisterProducer()
         self._decide()
 
     def tell_when_empty(self) -> None:
         """Pause the producer until the transport has sent all that it has."""
-        if self._producer is not None and not self._let_go:
-            self._paused = True
-            self._producer.pauseProducing()
+        if self._producer and not self._let_go:
+            self._producer.pause(again=True)
             self._await_empty(self.unsent)
         else:
             tell_when_empty(self._transport)
 
     def flush(self) -> None:
         """Hand everything to the transport now, whatever the rate: something else is to follow it at once."""
-        self._size = 0
         while self._waiting:
-            self._transport.write(bytes(self._waiting.popleft()))
+            self._transport.write(self._waiting.take_piece())
 
     def lost(self) -> None:
         """The connection was lost."""
         self._forget()
-        producer, self._producer = self._producer, None
-        if producer is not None:
-            producer.stopProducing()
+        self._producer.stop()
 
     def abort(self) -> None:
         """Write nothing more: while there is a producer, TLS would."""
@@ -203,7 +181,7 @@ class Outlet:
     def _forget(self) -> None:
         self._let_go = True
         self._waiting.clear()
-        self._size = self.room = 0
+        self.room = 0
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -248,7 +226,7 @@ class Outlet:
 
     def _hand_over(self, rate: ByteRate) -> None:
         """Hand a piece to the transport; if that was not all that it might have been, find out when to go on."""
-        wanted = min(self._size, PIECE)
+        wanted = min(self._waiting.size, PIECE)
         granted = rate.grant(self._clock.seconds(), wanted)
         if granted < wanted:
             self._connection.note("rate", "writing paused", f"more than {rate.rate} octets a second")
@@ -257,21 +235,7 @@ class Outlet:
             else:
                 self._call_later(rate.wait(wanted - granted), self._pump)
         if granted:
-            self._transport.write(self._take(granted))
-
-    def _take(self, octets: int) -> bytes:
-        """The first so many octets of what waits."""
-        self._size -= octets
-        taken: list[bytes | memoryview] = []
-        while octets:
-            piece = self._waiting.popleft()
-            if len(piece) > octets:
-                view = memoryview(piece)
-                piece = view[:octets]
-                self._waiting.appendleft(view[octets:])
-            taken.append(piece)
-            octets -= len(piece)
-        return b"".join(taken)
+            self._transport.write(self._waiting.take(granted))
 
     def _decide(self, *, written: bool = False) -> None:
         """After anything has changed: whom to pause, whom to resume, whether to close."""
@@ -282,11 +246,11 @@ class Outlet:
         self._tell(unsent)
         self._mark(unsent)
         if unsent > self._pause_at:
-            self._pause(written)
+            self._producer.pause(again=written)
         else:
             self._pull()
             if unsent <= self._resume_at:
-                self._resume()
+                self._producer.resume()
         self._await_empty(unsent)
         if self._closing is not Closing.NOTHING or is_closing(self._transport):
             self._close_if_written()
@@ -307,9 +271,9 @@ class Outlet:
     def _await_empty(self, unsent: int) -> None:
         """If somebody is held up by what the transport has, be told when that is sent."""
         is_held_up = (
-            self._paused
+            self._producer.is_paused
             or self._intake.is_stopped(Stop.MARKS)
-            or (self._producer is not None and unsent > self._pause_at)
+            or (bool(self._producer) and unsent > self._pause_at)
         )
         if is_held_up and not self._waiting and not self._full:
             self._full = True
@@ -326,30 +290,20 @@ class Outlet:
         elif unsent <= self._marks.resume_at:
             self._intake.go(Stop.MARKS)
 
-    def _pause(self, written: bool) -> None:
-        if self._producer is not None and self._streaming and (written or not self._paused):
-            self._paused = True
-            self._producer.pauseProducing()
-
-    def _resume(self) -> None:
-        if self._paused and self._producer is not None:
-            self._paused = False
-            self._producer.resumeProducing()
-
     def _pull(self) -> None:
         """A producer that has to be asked for each piece is asked in the next turn."""
-        if self._producer is not None and not self._streaming:
+        if self._producer.is_pulled:
             self._call_later(0, self._pull_now)
 
     def _pull_now(self) -> None:
-        if self._producer is not None and not self._streaming:
+        if self._producer.is_pulled:
             before = self._connection.octets_out
-            self._producer.resumeProducing()
+            self._producer.pull()
             if self._connection.octets_out != before:
                 self._decide()
 
     def _close_if_written(self) -> None:
-        if self._let_go or self._waiting or self._holds_the_close:
+        if self._let_go or self._waiting or self._producer.has_more:
             return
         self._let_go = True
         self._transport.unregisterProducer()
@@ -358,11 +312,6 @@ class Outlet:
         else:
             self._intake.go(Stop.MARKS)
             self._transport.loseWriteConnection()
-
-    @property
-    def _holds_the_close(self) -> bool:
-        """Whether the producer has more to write."""
-        return self._producer is not None and (self._paused or not self._streaming)
 
     def _look_again(self) -> None:
         """A peer that reads takes some of it in one turn; what is left after that is too much."""
