@@ -70,6 +70,7 @@ def test_every_option_that_the_readme_names_exists(pytestconfig: pytest.Config) 
         "--help",
         "--path",  # of twist web
         "--wait",
+        "--unordered",
         "--timeout",
         "--connections",
         "--messages",

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 import click
 
 from .._version import __version__
 from .durations import Duration
 from .files_commands import FILES_COMMANDS
+from .request_command import request
 
 __all__ = ["main"]
 
@@ -38,7 +38,7 @@ def main() -> None:
     _fill_closed_descriptors()
 
 
-for command in FILES_COMMANDS:
+for command in (*FILES_COMMANDS, request):
     main.add_command(command)
 
 

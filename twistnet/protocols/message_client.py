@@ -137,6 +137,11 @@ class MessageClient(FramedProtocol):
         """How many requests have no reply yet."""
         return len(self._requests)
 
+    @property
+    def ended(self) -> Failure | None:
+        """Why nothing can be asked any more; `None` while it can."""
+        return self._ended
+
     def request(self, value: Any, timeout: float | None = None) -> Deferred[Any]:
         """Ask, whether or not what was asked before is answered yet.
 
