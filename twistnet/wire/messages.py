@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -115,7 +114,7 @@ def decode_message(text: bytes, max_depth: int = MAX_DEPTH) -> Any:
     Raises:
         BadMessage: It is none (`bad-json`), or is nested deeper than that (`too-deep`).
     """
-    if text.count(b"[") + text.count(b"{") > max_depth and _depth(text) > max_depth:
+    if text.count(b"[") + text.count(b"{") > max_depth and _depth(text, max_depth) > max_depth:
         raise BadMessage(
             "too-deep", f"more than {max_depth} lists and objects within one another", _id_of(text)
         )
@@ -136,16 +135,34 @@ def _bad_json(error: Exception) -> BadMessage:
     return BadMessage("bad-json", f"no JSON: {match[1]}", offset=int(match[2] or 0))
 
 
-_OTHERS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = bytes.maketrans(b"[{]}", b"\1\1\0\0")
+_SHAPE = bytes.maketrans(b"{}", b"[]")
+_OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 
 
-def _depth(text: bytes) -> int:
-    """How deep a JSON text is nested; of what is none, no less than the part before the fault."""
+def _depth(text: bytes, enough: int) -> int:
+    """How deep a JSON text is nested, or a number above `enough`; of what is none, no less than the part before the fault.
+
+    Innermost pairs of brackets are taken away, all of them at once, as often as there are any. What is never closed counts
+    besides.
+    """
+    brackets = _brackets(text)
+    for taken in range(enough + 1):
+        fewer = brackets.replace(b"[]", b"")
+        if len(fewer) == len(brackets):
+            return taken + brackets.count(b"[")
+        brackets = fewer
+    return enough + 1
+
+
+def _brackets(text: bytes) -> bytes:
+    """The brackets of a JSON text that are not in strings."""
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
-    brackets = b"".join(text.split(b'"')[::2]).translate(_STEPS, _OTHERS)
-    return max(accumulate(map((-1, 1).__getitem__, brackets)), default=0)
+    shape = text.translate(_SHAPE, _OTHERS)
+    brackets = shape.replace(b'""', b"")
+    if b'"' not in brackets:
+        return brackets  # no string has any
+    return b"".join(shape.split(b'"')[::2])
 
 
 class _Identified(msgspec.Struct):
