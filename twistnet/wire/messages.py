@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -114,7 +115,7 @@ def decode_message(text: bytes, max_depth: int = MAX_DEPTH) -> Any:
     Raises:
         BadMessage: It is none (`bad-json`), or is nested deeper than that (`too-deep`).
     """
-    if text.count(b"[") + text.count(b"{") > max_depth and _depth(text, max_depth) > max_depth:
+    if text.count(b"[") + text.count(b"{") > max_depth and _depth(text) > max_depth:
         raise BadMessage(
             "too-deep", f"more than {max_depth} lists and objects within one another", _id_of(text)
         )
@@ -135,23 +136,25 @@ def _bad_json(error: Exception) -> BadMessage:
     return BadMessage("bad-json", f"no JSON: {match[1]}", offset=int(match[2] or 0))
 
 
+_SHALLOW = 8
+_BETWEEN = ord("\\")  # one above "[", one below "]"
 _SHAPE = bytes.maketrans(b"{}", b"[]")
 _OTHERS = bytes(set(range(256)) - set(b'[]{}"'))
 
 
-def _depth(text: bytes, enough: int) -> int:
-    """How deep a JSON text is nested, or a number above `enough`; of what is none, no less than the part before the fault.
+def _depth(text: bytes) -> int:
+    """How deep a JSON text is nested; of what is none, no less than the part before the fault.
 
-    Innermost pairs of brackets are taken away, all of them at once, as often as there are any. What is never closed counts
-    besides.
+    Innermost pairs of brackets are taken away, all of them at once: that is fast, and leaves nothing of most messages. Only
+    what is left is walked through.
     """
     brackets = _brackets(text)
-    for taken in range(enough + 1):
+    for taken in range(_SHALLOW):
         fewer = brackets.replace(b"[]", b"")
         if len(fewer) == len(brackets):
-            return taken + brackets.count(b"[")
+            return taken + brackets.count(b"[")  # which are never closed
         brackets = fewer
-    return enough + 1
+    return _SHALLOW + max(accumulate(map(_BETWEEN.__sub__, brackets)), default=0)
 
 
 def _brackets(text: bytes) -> bytes:
