@@ -122,7 +122,8 @@ def main() -> None:
         taken = measure(folder, arguments.rounds)
     medians = {what: statistics.median(seconds) for what, seconds in taken.items()}
     for what, seconds in medians.items():
-        print(f"{what:6} {seconds:6.2f} s  {arguments.mebibytes * 1.048576 / seconds:6.0f} MB/s")
+        each = " ".join(f"{one:.2f}" for one in taken[what])
+        print(f"{what:6} {seconds:6.2f} s  {arguments.mebibytes * 1.048576 / seconds:6.0f} MB/s   ({each})")
     ratios = {what: medians["socat"] / medians[what] for what in ("put", "get")}
     print(", ".join(f"{what} {ratio:.2f} of socat" for what, ratio in ratios.items()))
     if min(ratios.values()) < arguments.least:
