@@ -28,7 +28,7 @@ LOOPBACK = "127.0.0.1"
 def service(folder: Path) -> Iterator[int]:
     """The files service in a folder; its port."""
     command = [
-        BIN / "twistd",
+        str(BIN / "twistd"),
         "-n",
         "--pidfile=",
         "twistnet-files",
