@@ -69,6 +69,11 @@ def test_every_option_that_the_readme_names_exists(pytestconfig: pytest.Config) 
         "--version",
         "--help",
         "--path",  # of twist web
+        "--to",
+        "--as",
+        "--output",
+        "--json",
+        "--kills",
         "--wait",
         "--unordered",
         "--timeout",

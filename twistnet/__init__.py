@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ConfigurationError,
         ConnectingTooFast,
         Denied,
+        FilesError,
         HandshakeTimeout,
         IdleTimeout,
         LifetimeExceeded,
@@ -76,6 +77,9 @@ if TYPE_CHECKING:
     )
     from .protocols.datagram import TransformDatagramProtocol
     from .protocols.echo import EchoDatagramProtocol, EchoFactory, EchoProtocol
+    from .protocols.files.client import FilesClient
+    from .protocols.files.server import FilesFactory, FilesProtocol
+    from .protocols.files.store import FileStore
     from .protocols.framed import FramedProtocol
     from .protocols.greeting import GreetingFactory, GreetingProtocol
     from .protocols.message_client import MessageClient
@@ -114,6 +118,7 @@ _HOMES = {
         "ConfigurationError",
         "ConnectingTooFast",
         "Denied",
+        "FilesError",
         "HandshakeTimeout",
         "IdleTimeout",
         "LifetimeExceeded",
@@ -159,6 +164,9 @@ _HOMES = {
     "protocols.datagram": ("TransformDatagramProtocol",),
     "protocols.echo": ("EchoDatagramProtocol", "EchoFactory", "EchoProtocol"),
     "protocols.framed": ("FramedProtocol",),
+    "protocols.files.client": ("FilesClient",),
+    "protocols.files.server": ("FilesFactory", "FilesProtocol"),
+    "protocols.files.store": ("FileStore",),
     "protocols.greeting": ("GreetingFactory", "GreetingProtocol"),
     "protocols.message_client": ("MessageClient",),
     "protocols.messages": ("MessageDatagramProtocol", "MessageFactory", "MessageProtocol"),
@@ -203,6 +211,11 @@ __all__ = [
     "EchoDatagramProtocol",
     "EchoFactory",
     "EchoProtocol",
+    "FileStore",
+    "FilesClient",
+    "FilesError",
+    "FilesFactory",
+    "FilesProtocol",
     "FramedProtocol",
     "Framer",
     "GreetingFactory",

@@ -17,7 +17,7 @@ from tests.peers import connect
 from twistnet.errors import FilesError, RemoteProtocolError
 from twistnet.protocols.files.client import FilesClient
 from twistnet.protocols.files.server import SILENCE, FilesFactory
-from twistnet.protocols.files.store import Store
+from twistnet.protocols.files.store import FileStore
 from twistnet.simulation import Host, Network, RandomSizes, Reset
 from twistnet.wire.file_messages import EMPTY, Get, Put, Stored, encode_message
 from twistnet.wire.file_names import PARTIALS
@@ -38,7 +38,7 @@ class Served:
     def __init__(self, network: Network, folder: Path, **settings: Any) -> None:
         self.network = network
         self.folder = folder
-        self.store = Store(folder, **{"writable": True, **settings})
+        self.store = FileStore(folder, **{"writable": True, **settings})
         self.server = network.host("server")
         self.listen(self.server)
 
@@ -213,7 +213,7 @@ def test_what_is_not_allowed(network: Network, tmp_path: Path) -> None:
     for number, (settings, name, code) in enumerate(cases):
         served = Served.__new__(Served)
         served.network, served.folder = network, tmp_path / "folder"
-        served.store = Store(served.folder, **{"writable": True, **settings})
+        served.store = FileStore(served.folder, **{"writable": True, **settings})
         served.server = network.host(f"server{number}")
         served.listen(served.server)
         host = network.host(f"client{number}")

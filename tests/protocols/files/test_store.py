@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from twistnet.errors import FilesError
 from twistnet.protocols.files.partial import Partial
-from twistnet.protocols.files.store import Store, Upload
+from twistnet.protocols.files.store import FileStore, Upload
 from twistnet.wire.file_messages import Entry
 from twistnet.wire.file_names import PARTIALS
 
@@ -44,7 +44,7 @@ def digest_of(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def put(store: Store, name: str, data: bytes) -> None:
+def put(store: FileStore, name: str, data: bytes) -> None:
     """Put a file, all of it."""
     upload = store.put(name, len(data))
     try:
@@ -55,7 +55,7 @@ def put(store: Store, name: str, data: bytes) -> None:
         upload.close()
 
 
-def code_of(store: Store, name: str, size: int = 1) -> str:
+def code_of(store: FileStore, name: str, size: int = 1) -> str:
     """The code with which a file is refused."""
     with pytest.raises(FilesError) as refused:
         store.put(name, size).close()
@@ -83,7 +83,7 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
     with tempfile.TemporaryDirectory() as where:
         folder = Path(where)
         tree(folder)
-        store = Store(folder / "served", writable=True)
+        store = FileStore(folder / "served", writable=True)
         try:
             source = store.get(name)
         except FilesError:
@@ -104,7 +104,7 @@ def test_no_name_leads_out_of_the_folder(name: str) -> None:
         assert sorted(path.name for path in folder.iterdir()) == ["outside", "served"]
 
 
-def _lists(store: Store, name: str) -> list[tuple[Entry, ...]]:
+def _lists(store: FileStore, name: str) -> list[tuple[Entry, ...]]:
     try:
         return list(store.list(name))
     except FilesError:
@@ -113,7 +113,7 @@ def _lists(store: Store, name: str) -> list[tuple[Entry, ...]]:
 
 def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Path) -> None:
     tree(tmp_path)
-    store = Store(tmp_path / "served", writable=True)
+    store = FileStore(tmp_path / "served", writable=True)
     put(store, "secret", b"new")
     store.close()
     assert (tmp_path / "served" / "secret").read_bytes() == b"new"
@@ -124,14 +124,14 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Pa
 def test_a_folder_of_partials_that_is_a_link_is_not_used(tmp_path: Path) -> None:
     tree(tmp_path)
     (tmp_path / "served" / PARTIALS).symlink_to(tmp_path / "outside")
-    store = Store(tmp_path / "served", writable=True)
+    store = FileStore(tmp_path / "served", writable=True)
     assert code_of(store, "new") == "not-found"
     assert [path.name for path in (tmp_path / "outside").iterdir()] == ["secret"]
     store.close()
 
 
 def test_a_file_has_its_name_once_all_of_it_is_there(tmp_path: Path) -> None:
-    store = Store(tmp_path, writable=True)
+    store = FileStore(tmp_path, writable=True)
     upload = store.put("a/b", 6)
     upload.agreed(0)
     upload.write([b"abc"])
@@ -146,7 +146,7 @@ def test_a_file_has_its_name_once_all_of_it_is_there(tmp_path: Path) -> None:
 
 
 def test_what_came_is_offered_to_the_next(tmp_path: Path) -> None:
-    store = Store(tmp_path, writable=True)
+    store = FileStore(tmp_path, writable=True)
     first = store.put("x", 6)
     first.agreed(0)
     first.write([b"a", b"bc"])
@@ -174,13 +174,13 @@ def test_what_came_is_offered_to_the_next(tmp_path: Path) -> None:
 
 
 def test_one_name_has_one_sender_of_all_processes(tmp_path: Path) -> None:
-    one, other = Store(tmp_path, writable=True), Store(tmp_path, writable=True)
+    one, other = FileStore(tmp_path, writable=True), FileStore(tmp_path, writable=True)
     upload = one.put("x", 1)
     assert code_of(one, "x") == code_of(other, "x") == "busy"
     other.put("y", 1).close()
     program = (
         "import sys; from twistnet.protocols.files.store import *; from twistnet.errors import FilesError\n"
-        "try: Store(sys.argv[1], writable=True).put('x', 1)\n"
+        "try: FileStore(sys.argv[1], writable=True).put('x', 1)\n"
         "except FilesError as error: print(error.code)"
     )
     ran = subprocess.run(
@@ -196,7 +196,7 @@ def test_one_name_has_one_sender_of_all_processes(tmp_path: Path) -> None:
 def test_the_quota_counts_what_is_there_what_has_come_and_what_will(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "there").write_bytes(b"x" * 400)
-    store = Store(tmp_path, writable=True, quota=1000)
+    store = FileStore(tmp_path, writable=True, quota=1000)
     coming = store.put("coming", 500)
     assert code_of(store, "more", 101) == "quota"
     store.put("more", 100).close()
@@ -212,7 +212,7 @@ def test_the_quota_counts_what_is_there_what_has_come_and_what_will(tmp_path: Pa
 
 
 def test_what_the_disk_has_no_room_for_is_refused_before_it_begins(tmp_path: Path) -> None:
-    store = Store(tmp_path, writable=True)
+    store = FileStore(tmp_path, writable=True)
     assert code_of(store, "x", 2**61) == "no-space"
     assert list((tmp_path / PARTIALS).iterdir()) == []
     store.close()
@@ -220,7 +220,7 @@ def test_what_the_disk_has_no_room_for_is_refused_before_it_begins(tmp_path: Pat
 
 def test_what_nobody_goes_on_with_is_removed(tmp_path: Path) -> None:
     now = [0.0]
-    store = Store(tmp_path, writable=True, partial_lifetime=60, now=lambda: now[0])
+    store = FileStore(tmp_path, writable=True, partial_lifetime=60, now=lambda: now[0])
 
     def begin(name: str) -> Upload:
         upload = store.put(name, 10)
@@ -246,7 +246,7 @@ def test_what_nobody_goes_on_with_is_removed(tmp_path: Path) -> None:
 def test_what_is_written_in_many_pieces_is_whole(tmp_path: Path) -> None:
     """More of them than the kernel takes at once."""
     pieces = [bytes([number % 256]) * (number % 7) for number in range(5000)]
-    store = Store(tmp_path, writable=True)
+    store = FileStore(tmp_path, writable=True)
     upload = store.put("x", sum(map(len, pieces)))
     upload.agreed(0)
     upload.write(pieces)

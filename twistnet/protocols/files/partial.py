@@ -153,7 +153,9 @@ class Partial:
                 waiting[0] = waiting[0][written:]
         if self.size - self._flushed >= _FLUSHED_AT_ONCE:
             # Has Linux write these pages to the disk meanwhile, so that the flush at the end finds little to wait for.
-            os.posix_fadvise(self._descriptor, self._flushed, self.size - self._flushed, os.POSIX_FADV_DONTNEED)
+            os.posix_fadvise(
+                self._descriptor, self._flushed, self.size - self._flushed, os.POSIX_FADV_DONTNEED
+            )
             self._flushed = self.size
 
     def commit(self, size: int, digest: str, folder: int, name: str) -> None:

@@ -39,7 +39,7 @@ from ...wire.file_messages import (
 from ...wire.files import Role
 from ..farewell import Farewell
 from .conversation import Conversation
-from .store import Store, Upload
+from .store import FileStore, Upload
 
 __all__ = ["SILENCE", "FilesFactory", "FilesProtocol"]
 
@@ -241,7 +241,7 @@ class FilesFactory(Factory):
 
     noisy = False
 
-    def __init__(self, store: Store, reactor: Any) -> None:
+    def __init__(self, store: FileStore, reactor: Any) -> None:
         self.store = store
         self.uploads: dict[str, FilesProtocol] = {}
         self._reactor = reactor

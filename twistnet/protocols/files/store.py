@@ -20,13 +20,13 @@ from ...wire.file_messages import Entry
 from .folder import Folder, disk_problems, parts_of
 from .partial import Partial, Source
 
-__all__ = ["Store", "Upload"]
+__all__ = ["FileStore", "Upload"]
 
 _BATCH = 100
 """Entries of a folder that are told at once: with the longest of names they still fit a message."""
 
 
-class Store:
+class FileStore:
     """A folder, and what may be done with it.
 
     Args:
@@ -200,7 +200,7 @@ class Upload:
     """
 
     def __init__(
-        self, store: Store, folder: Folder, partial: Partial, parts: tuple[str, ...], size: int
+        self, store: FileStore, folder: Folder, partial: Partial, parts: tuple[str, ...], size: int
     ) -> None:
         self._store = store
         self._folder = folder

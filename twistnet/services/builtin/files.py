@@ -9,7 +9,7 @@ from ...config import FLAG, OCTETS, TEXT, TIMEOUT, setting
 from ...endpoints.descriptions import Description
 from ...errors import ConfigurationError
 from ...protocols.files.server import FilesFactory
-from ...protocols.files.store import Store
+from ...protocols.files.store import FileStore
 from ..definition import ServiceDefinition
 
 __all__ = ["FILES", "FilesOptions"]
@@ -39,7 +39,7 @@ class FilesOptions:
 def _files(options: FilesOptions, clock: IReactorTime) -> IProtocolFactory:
     folder = str(options.folder)
     try:
-        store = Store(
+        store = FileStore(
             folder,
             writable=options.writable,
             quota=options.quota,
