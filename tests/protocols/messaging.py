@@ -40,6 +40,8 @@ class Told:
             raise ZeroDivisionError("a secret of the service")
         if value == "refuse":
             raise MessageError("no-such-user", "nobody\nis called that")
+        if value == "unsayable":
+            raise MessageError("x", "\ud800")
         if value == "for ever":
             return Deferred()
         return object() if value == "object" else value

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from twisted.internet.defer import CancelledError, Deferred, TimeoutError, gatherResults
 from twisted.internet.error import ConnectionDone, ConnectionLost, NotConnectingError
 from twisted.internet.protocol import Factory, Protocol
@@ -226,3 +230,44 @@ def test_closing_with_requests_outstanding_ends_them(network: Network, closing: 
     reply = client.request(60.0)
     (client.close if closing == "close" else client.transport.loseConnection)()
     assert isinstance(outcome(network, reply), ConnectionDone)
+
+
+@given(
+    st.lists(
+        st.binary(max_size=20)
+        | st.sampled_from(
+            [b"\n", b'{"id":', b'"error":', b'"value":1}\n', b"1,", b"null,", b'{"code":"x"}}\n', b"[" * 99]
+        )
+        | st.sampled_from(
+            [encode_reply(1, [None]), encode_error(2, "x", "y"), encode_error(None, "x", "y")]
+        ).map(lambda text: text + b"\n"),
+        max_size=9,
+    ).map(b"".join),
+    st.booleans(),
+)
+def test_whatever_a_peer_says_every_request_ends_once(said: bytes, closes: bool) -> None:
+    with Network() as network:
+        factory = Factory.forProtocol(Saying)
+        factory.protocol = type("Said", (Saying,), {"octets": said})
+        network.host("server").listenTCP(PORT, factory)
+        client = client_of(network)
+        ended: list[Any] = []
+        for number in range(3):
+            client.request(number, timeout=30).addBoth(ended.append)
+        network.advance(1)
+        if closes:
+            client.transport.loseConnection()
+        network.advance(100)
+        assert len(ended) == 3
+        assert client.outstanding == 0
+
+
+def test_the_program_of_the_page_works(network: Network, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parent.parent.parent / "docs" / "services-list.md").read_text("utf-8")
+    (program,) = re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(program, names)  # as a reader would
+    here = network.host("server")
+    with network.on(here):
+        network.run(names["main"](here))
+    assert capsys.readouterr().out == "[100.0, 50.0, 33.333333333333336, 25.0]\nno-such-number\n"

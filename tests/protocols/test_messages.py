@@ -115,15 +115,16 @@ def test_errors_of_the_handler(network: Network) -> None:
         received = answers(
             network,
             dial(network),
-            b"".join(map(question, range(4), ["refuse", "raise", "object", "still there"])),
+            b"".join(map(question, range(5), ["refuse", "raise", "object", "still there", "unsayable"])),
         )
     assert received == [
         {"id": 0, "error": {"code": "no-such-user", "message": "nobody\nis called that"}},
         {"id": 1, "error": {"code": "failed", "message": "the handler failed"}},
         {"id": 2, "error": {"code": "failed", "message": "the handler failed"}},
         {"id": 3, "value": "still there"},
+        {"id": 4, "error": {"code": "failed", "message": "the handler failed"}},
     ]
-    assert len(logged) == 2
+    assert len(logged) == 3
 
 
 def test_a_reply_that_is_too_long_is_an_error(network: Network) -> None:

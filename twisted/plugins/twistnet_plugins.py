@@ -31,12 +31,12 @@ greeting_command = ServiceMaker(
 classic_command = ServiceMaker(
     "twistnet classic", "twistnet.tap.classic", "Discard, chargen, daytime, time, qotd.", "twistnet-classic"
 )
-messages_command = ServiceMaker(
-    "twistnet messages", "twistnet.tap.messages", "Answer requests in JSON.", "twistnet-messages"
-)
 
 files_command = ServiceMaker(
     "twistnet files", "twistnet.tap.files", "Put and get files under one folder.", "twistnet-files"
+)
+messages_command = ServiceMaker(
+    "twistnet messages", "twistnet.tap.messages", "Answer requests in JSON.", "twistnet-messages"
 )
 
 echo_service = ServicePlugin("echo", "twistnet.services.builtin.answering.ECHO")

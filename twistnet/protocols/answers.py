@@ -106,7 +106,7 @@ class Answers:
         error = failure.value
         if isinstance(error, MessageError):
             try:
-                return self._limited(request, encode_error(request, error.code, error.message))
+                return self._limited(request, encode_error(request, str(error.code), str(error.message)))
             except LocalProtocolError:
                 failure = Failure()
         if not isinstance(error, CancelledError):
