@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from twisted.internet import error
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.endpoints import HostnameEndpoint
+from twisted.internet.endpoints import HostnameEndpoint, clientFromString
 from twisted.internet.protocol import Factory, Protocol
 
 from tests.peers import connect
+from twistnet import make_node
 from twistnet.errors import FilesError, RemoteProtocolError
 from twistnet.protocols.files.client import FilesClient
 from twistnet.protocols.files.server import SILENCE, FilesFactory
 from twistnet.protocols.files.store import FileStore
+from twistnet.services.node import NodeService
 from twistnet.simulation import Host, Network, RandomSizes, Reset
 from twistnet.wire.file_messages import EMPTY, Get, Put, Stored, encode_message
 from twistnet.wire.file_names import PARTIALS
@@ -448,3 +450,66 @@ def test_a_peer_that_leaves_in_the_middle_leaves_nothing_open(network: Network, 
     assert len(os.listdir("/proc/self/fd")) <= before + 1  # noqa: PTH208 - the folder of what has not come whole
     assert served.left_behind() == []
     assert [type(reader).__name__ for reader in served.server.getReaders()] == ["TcpPort"]
+
+
+def listening(network: Network, folder: Path, **settings: Any) -> Host:
+    """A host with the whole service, policies and all, in a folder."""
+    server = network.host("server")
+    NodeService(
+        make_node({"files": {"folder": str(folder), "writable": True, **settings}}), server
+    ).startService()
+    return server
+
+
+@pytest.mark.parametrize(
+    "policies",
+    [
+        {"write_buffer_limit": 200_000},
+        {"high_water_mark": 100_000, "low_water_mark": 1000, "write_buffer_limit": 200_000},
+        {"rate": 500_000, "burst": 10_000},
+        {"idle_timeout": 3, "lifetime": 4},
+    ],
+    ids=",".join,
+)
+@pytest.mark.network(link=SLOW)
+def test_policies_hold_files_up_and_do_not_break_them(
+    network: Network, tmp_path: Path, policies: dict[str, Any]
+) -> None:
+    """A `lifetime` that is shorter than a transfer makes it go on over another connection."""
+    (tmp_path / "served").mkdir()
+    everywhere = {"listen": [f"tcp:{PORT}:interface=0.0.0.0"], "anonymous": True}
+    listening(network, tmp_path / "served", **everywhere, **policies)
+    host = network.host("client")
+    client = FilesClient(host, HostnameEndpoint(host, "server", PORT))
+    data = file_of(network, tmp_path / "x", 5_000_000)
+    network.run(client.put(tmp_path / "x"))
+    network.run(client.get("x", tmp_path / "back"))
+    assert (tmp_path / "back").read_bytes() == data
+    ports = {packet.source.port for packet in network.trace.packets if packet.source.host == "client"}
+    assert (len(ports) > 1) is ("lifetime" in policies)
+
+
+@pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:X509:DeprecationWarning")
+@pytest.mark.network(link=ROUGH)
+def test_files_over_tls_with_certificates(network: Network, tmp_path: Path) -> None:
+    certificates = pytest.importorskip(
+        "tests.simulation.other_code.certificates", reason="needs twistnet[tls]"
+    )
+    (tmp_path / "served").mkdir()
+    for name, pem in (
+        ("server", certificates.pem("server")),
+        ("me", certificates.pem("client")),
+        ("ca", certificates.authority_pem()),
+    ):
+        (tmp_path / f"{name}.pem").write_bytes(pem)
+    listen = f"mtls:{tmp_path}/server.pem:{PORT}:ca={tmp_path}/ca.pem:interface=0.0.0.0"
+    listening(network, tmp_path / "served", listen=[listen], write_buffer_limit=400_000)
+    host = network.host("client")
+    known = f"mtls:server:{PORT}:certificate={tmp_path}/me.pem:ca={tmp_path}/ca.pem"
+    client = FilesClient(host, clientFromString(host, known))
+    data = file_of(network, tmp_path / "x", 1_000_000)
+    network.run(client.put(tmp_path / "x"))
+    network.run(client.get("x", tmp_path / "back"))
+    network.run(client.close())
+    assert (tmp_path / "back").read_bytes() == data

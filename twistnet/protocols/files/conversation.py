@@ -191,16 +191,17 @@ class Conversation(Protocol):
         """
         flow = _Outflow(self._changed)
         self.transport.registerProducer(flow, True)
-        ahead = self.in_thread(source.read)
+        ahead = self.in_thread(source.read_ahead)
         try:
             while self._talk.content_left:
-                data = await ahead
-                ahead = self.in_thread(source.read)
-                self._pour_some(data)
-                report(source.size - self._talk.content_left)
-                await self._until_taken(flow)
+                pieces = await ahead
+                ahead = self.in_thread(source.read_ahead)
+                for piece in pieces:
+                    self._pour_some(piece)
+                    report(source.size - self._talk.content_left)
+                    await self._until_taken(flow)
         except Exception:
-            await ahead.addErrback(lambda _: b"")  # until then the file is in use
+            await ahead.addErrback(lambda _: [])  # until then the file is in use
             raise
         finally:
             self.transport.unregisterProducer()
@@ -234,7 +235,7 @@ class Conversation(Protocol):
         return deferToThreadPool(self._reactor, self._reactor.getThreadPool(), work, *args, **kwargs)
 
     def _pour_some(self, data: bytes) -> None:
-        if data and self._talk.content_left and not self.gone:
+        if self._talk.content_left and not self.gone:
             self.moved += len(data)
             self.transport.write(self._talk.send(Content(data)))
 

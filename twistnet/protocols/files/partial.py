@@ -16,10 +16,13 @@ from contextlib import suppress
 
 from ...errors import FilesError
 
-__all__ = ["PIECE", "Partial", "Source"]
+__all__ = ["Partial", "Source"]
 
-PIECE = 1 << 20
-"""Octets that are read at once."""
+PIECE = 1 << 17
+"""Octets that are read, hashed and sent in one go: no more than Twisted sends at once, and than a cache of a core holds."""
+
+AHEAD = 8
+"""Pieces that are read at once, ahead of their being sent."""
 
 _FLUSHED_AT_ONCE = 16 << 20
 """Octets that are written before the disk is asked to begin with them."""
@@ -87,6 +90,10 @@ class Source:
         self._hasher.update(data)
         self.offset += len(data)
         return data
+
+    def read_ahead(self) -> list[bytes]:
+        """The next pieces; none at the end. Raises as `read` does."""
+        return [piece for _ in range(AHEAD) if (piece := self.read())]
 
     def digest(self) -> str:
         """The SHA-256 of what was read."""
