@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import click
 
 from .._version import __version__
+from .connect_command import connect
 from .durations import Duration
 from .files_commands import FILES_COMMANDS
 from .request_command import request
@@ -27,7 +29,23 @@ def _fill_closed_descriptors() -> None:
             os.open(os.devnull, os.O_RDONLY)  # so that writing to it fails, as it should
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Commands that end as programs do when they are interrupted, or when nobody reads their output."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See `click.Command.invoke`."""
+        from .outcome import BROKEN_PIPE, INTERRUPTED
+
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain as it exits
+            sys.exit(BROKEN_PIPE)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="twistnet %(version)s")
 def main() -> None:
     """Talk to network services. Data goes to standard output, everything else to standard error.
@@ -38,7 +56,7 @@ def main() -> None:
     _fill_closed_descriptors()
 
 
-for command in (*FILES_COMMANDS, request):
+for command in (connect, *FILES_COMMANDS, request):
     main.add_command(command)
 
 

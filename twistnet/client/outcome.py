@@ -43,6 +43,13 @@ _ERRNO_WORDS = {
     errno.EHOSTUNREACH: "UNREACHABLE",
     errno.ENETUNREACH: "UNREACHABLE",
 }
+_NUMBERS = {
+    "REFUSED": errno.ECONNREFUSED,
+    "TIMEOUT": errno.ETIMEDOUT,
+    "RESET": errno.ECONNRESET,
+    "UNREACHABLE": errno.EHOSTUNREACH,
+}
+"""What the kernel calls it where it was found out otherwise."""
 
 
 @frozen
@@ -52,10 +59,12 @@ class NetworkProblem(Exception):
     Attributes:
         word: The first word of the line: `REFUSED`, `TIMEOUT`, `DNS`, `RESET`, `UNREACHABLE`, `TLS` or `FAILED`.
         rest: The rest of the line.
+        number: The error number that the kernel would give, or gave; `None` where there is none, as for a name.
     """
 
     word: str
     rest: str
+    number: int | None = None
 
 
 def _word_for(problem: BaseException) -> str:
@@ -65,8 +74,12 @@ def _word_for(problem: BaseException) -> str:
             return word
     if type(problem).__module__.startswith(("OpenSSL", "service_identity")):
         return "TLS"
+    return _ERRNO_WORDS.get(_kernels_number(problem) or 0, "FAILED")
+
+
+def _kernels_number(problem: BaseException) -> int | None:
     code = getattr(problem, "osError", None) or getattr(problem, "errno", None)
-    return _ERRNO_WORDS.get(code, "FAILED") if isinstance(code, int) else "FAILED"
+    return code if isinstance(code, int) and code > 0 else None
 
 
 @contextmanager
@@ -78,12 +91,13 @@ def network_problems(shown: str, timeout: float) -> Iterator[None]:
         raise
     except Exception as problem:
         word = _word_for(problem)
+        number = _kernels_number(problem) or _NUMBERS.get(word)
         if word == "TIMEOUT":
-            raise NetworkProblem(word, f"{shown}: no answer within {timeout:g} s") from problem
+            raise NetworkProblem(word, f"{shown}: no answer within {timeout:g} s", number) from problem
         text = " ".join(str(problem).split()).rstrip(".") or type(problem).__name__
         if "Traceback" in text:  # what Twisted says of a UNIX socket whose backlog is full
             text = "the connection was not accepted"
-        raise NetworkProblem(word, f"{shown}: {text}") from problem
+        raise NetworkProblem(word, f"{shown}: {text}", number) from problem
 
 
 def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
