@@ -16,6 +16,7 @@ __all__ = [
     "ConnectingTooFast",
     "Deadlock",
     "Denied",
+    "EndpointStringError",
     "ErrorsLogged",
     "FilesError",
     "HandshakeTimeout",
@@ -66,6 +67,19 @@ class ConfigurationError(TwistnetError):
 
     def __str__(self) -> str:
         return one_line(": ".join(part for part in (self.source, ".".join(self.path), self.problem) if part))
+
+
+class EndpointStringError(ConfigurationError, SystemExit):
+    """An endpoint string that cannot be used, made by a program that is not ours.
+
+    Twisted's own programs make their endpoints where they turn no error into a message. One that is not caught ends
+    the program with its line on standard error and status 1, and no traceback; to whoever catches an `Exception` it is
+    one.
+    """
+
+    def __init__(self, problem: str, path: tuple[str, ...] = (), source: str | None = None) -> None:
+        super().__init__(problem, path, source)
+        self.code = str(self)
 
 
 class ListeningError(TwistnetError):

@@ -280,9 +280,8 @@ def test_our_own_commands_say_in_one_line_what_is_wrong(tmp_path: Path, text: st
 def test_twisteds_own_programs_end_with_a_line_that_says_what_is_wrong(
     tmp_path: Path, program: list[str]
 ) -> None:
-    """They make their endpoints where they turn no error into a message: a traceback stands before it."""
+    """And with no traceback, though they make their endpoints where they turn no error into a message."""
     text = "guarded:tcp:0:max_conections=5"
     result = finished(*program, "web", "--listen", text, folder=tmp_path)
     assert result.returncode == 1
-    last = result.stderr.decode().splitlines()[-1]
-    assert last == f"twistnet.errors.ConfigurationError: {text}: {WRONG[text]}"
+    assert result.stderr.decode() == f"{text}: {WRONG[text]}\n"

@@ -25,7 +25,7 @@ from twisted.internet.tcp import makeBinding
 from zope.interface import implementer
 
 from ..config import ConnectionConfig, build
-from ..errors import ConfigurationError
+from ..errors import ConfigurationError, EndpointStringError
 from ..policies.guarded_factory import GuardedFactory, guard
 from ..units import did_you_mean
 from .datagram import datagram_prefixes
@@ -134,7 +134,7 @@ def parse_guarded(reactor: Any, *args: str, **kwargs: str) -> GuardedServerEndpo
     A key that the endpoint inside takes too, such as `backlog`, is its. Networks are separated by commas.
 
     Raises:
-        ConfigurationError: A setting that cannot be used, a key that nobody knows, or no endpoint inside.
+        EndpointStringError: A setting that cannot be used, a key that nobody knows, or no endpoint inside.
     """
     settings, rest = _divide(args, kwargs)
     inside = str(Description(args[0], args[1:], rest)) if args else ""
@@ -146,7 +146,7 @@ def parse_guarded(reactor: Any, *args: str, **kwargs: str) -> GuardedServerEndpo
         if config.reuse_port:
             share_port(endpoint)
     except ConfigurationError as error:
-        raise error.within(source=name) from None
+        raise EndpointStringError(error.problem, error.path, name) from None
     return GuardedServerEndpoint(reactor=reactor, endpoint=endpoint, config=config, name=name)
 
 
