@@ -34,13 +34,15 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Command.invoke`."""
-        from .outcome import BROKEN_PIPE, INTERRUPTED
-
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
+            from .outcome import INTERRUPTED
+
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
+            from .outcome import BROKEN_PIPE
+
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain as it exits
             sys.exit(BROKEN_PIPE)
 

@@ -15,7 +15,8 @@ from ..config import ConnectionConfig, DatagramConfig, Kind
 from ..errors import ConfigurationError
 from ..services.definition import SHARED, find_service, installed_services
 from ..services.node import DEFAULT, NodeConfig, make_node, node_from_file
-from .options import LOG_FILE, CommandOptions, Option, add_methods, flag, in_order, options_of
+from ..services.option_texts import Option, flag, in_order, options_of
+from .options import LOG_FILE, CommandOptions, add_methods
 
 __all__ = ["NodeOptions"]
 

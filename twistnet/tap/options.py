@@ -1,7 +1,6 @@
 """The options of the commands, derived from the fields of the configuration.
 
-The rule of this module: an option is `--` and the name of a field, with hyphens; what it accepts and says is the
-field's own. Whatever is wrong with a command line ends the program with one line on standard error and status 2.
+The rule of this module: whatever is wrong with a command line ends the program with one line on standard error and status 2.
 """
 
 from __future__ import annotations
@@ -9,75 +8,23 @@ from __future__ import annotations
 import inspect
 import shutil
 import sys
-import textwrap
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-import attrs
 from twisted.python.usage import Options, UsageError
 
 from .._version import __version__
-from ..config import Kind, kind_of
+from ..config import Kind
 from ..errors import ConfigurationError
 from ..services.definition import find_service
 from ..services.node import NodeConfig, make_node
+from ..services.option_texts import Option, described, flag, in_order, options_of
 from ..units import did_you_mean
 from .process import Exit, refuse_second_twistd, speak_utf8
 
-__all__ = ["CommandOptions", "Option", "service_options"]
-
-
-@attrs.frozen
-class Option:
-    """One option of a command.
-
-    Attributes:
-        name: The name of the field it sets.
-        kind: How its value is read.
-        help: One line.
-        group: The heading it stands under.
-        default: What holds without it, if that is worth saying.
-    """
-
-    name: str
-    kind: Kind
-    help: str
-    group: str
-    default: str = ""
-
-    @property
-    def spelling(self) -> str:
-        """How it is written: `--idle-timeout DURATION`."""
-        return f"{flag(self.name)} {self.kind.metavar}".rstrip()
-
+__all__ = ["CommandOptions", "service_options"]
 
 LOG_FILE = Option("log_file", Kind(str, "FILE"), "write the log to this file too, in UTF-8", "Logging")
-
-
-def flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
-def options_of(model: Any) -> list[Option]:
-    """The options that the fields of a model make."""
-    return [
-        Option(
-            field.name,
-            kind_of(field),
-            field.metadata.get("help", ""),
-            field.metadata.get("group", "Service"),
-            _shown_default(field),
-        )
-        for field in attrs.fields(model)
-    ]
-
-
-def _shown_default(field: Any) -> str:
-    if field.default in (None, False, ()) or field.default is attrs.NOTHING:
-        return ""
-    if field.default is True:
-        return "on"
-    return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
 
 
 class CommandOptions(Options):
@@ -152,7 +99,7 @@ class CommandOptions(Options):
             lines += ["", f"{group}:"]
             for option in self.offered:
                 if option.group == group:
-                    lines += _described(option, width)
+                    lines += described(option, width)
         lines += [
             "",
             "Durations: 500ms, 5s, 2m, 1h, or seconds. Sizes: 64KiB, 1MB, or bytes. Also: --help, --version.",
@@ -173,15 +120,6 @@ class CommandOptions(Options):
             return str(error)
         name = error.path[-1].partition("[")[0]
         return f"{flag(name)}: {error.problem}" if hasattr(self, f"opt_{name}") else str(error)
-
-
-def _described(option: Option, width: int) -> list[str]:
-    text = f"{option.help} [{option.default}]" if option.default else option.help
-    body = textwrap.wrap(text, max(20, width - 34)) or [""]
-    head = f"  {option.spelling}"
-    if len(head) > 32:
-        return [head, *(f"{'':34}{line}" for line in body)]
-    return [f"{head:34}{body[0]}", *(f"{'':34}{line}" for line in body[1:])]
 
 
 def add_methods(command: type[CommandOptions], options: Iterable[Option]) -> None:
@@ -216,11 +154,3 @@ def service_options(name: str) -> type[CommandOptions]:
     ServiceOptions.offered = in_order(offered)
     add_methods(ServiceOptions, offered)
     return ServiceOptions
-
-
-def in_order(options: Iterable[Option]) -> tuple[Option, ...]:
-    """The options in the order in which `--help` shows them."""
-    groups = ("Node", "Listening", "Service", "Policies", "Connections", "Datagrams", "Logging")
-    return tuple(
-        sorted(options, key=lambda option: groups.index(option.group) if option.group in groups else 2)
-    )
