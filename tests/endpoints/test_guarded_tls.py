@@ -100,3 +100,38 @@ def test_a_service_too(network: Network, folder: Path, text: str) -> None:
     service.startService()
     assert network.run(ask(client)) == b"192.0.2.7 over TLS"
     network.run(service.stopService())
+
+
+class AnswersLate(Protocol):
+    """Takes so many seconds for an answer."""
+
+    transport: Any
+
+    def __init__(self, clock: Any, seconds: float) -> None:
+        self._clock = clock
+        self._seconds = seconds
+
+    def dataReceived(self, data: bytes) -> None:
+        self._clock.callLater(self._seconds, self._answer)
+
+    def _answer(self) -> None:
+        self.transport.write(b"answer")
+        self.transport.loseConnection()
+
+
+@pytest.mark.parametrize("text", ["tls:{folder}:443", "guarded:tls:{folder}:443:idle_timeout=60"])
+def test_tls_is_not_half_closed_at_a_stop(network: Network, folder: Path, text: str) -> None:
+    """What is answered in the last second arrives, though it is the connection under TLS that is known to the service."""
+    server, client = network.host("server"), network.host("client")
+    service = ListeningService(
+        server,
+        "late",
+        [text.format(folder=folder) + ":interface=0.0.0.0"],
+        stream=Factory.forProtocol(lambda: AnswersLate(server, 9.5)),
+        connections=ConnectionConfig(proxy_protocol="v2", graceful_timeout=10),
+    )
+    service.startService()
+    asking = network.start(ask(client))
+    network.advance(0.2)
+    network.start(service.stopService())
+    assert network.run(asking) == b"answer"

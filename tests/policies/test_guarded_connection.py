@@ -63,7 +63,7 @@ class Inner(Protocol):
 
 
 class WatchedTests(SynchronousTestCase):
-    """`GuardedFactory`, `GuardedConnection` and `WatchedTransport`."""
+    """`GuardedFactory`, `GuardedConnection` and `GuardedTransport`."""
 
     def setUp(self) -> None:
         self.clock = Clock()

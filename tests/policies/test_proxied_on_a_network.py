@@ -5,12 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, wrapClientTLS
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    SSL4ServerEndpoint,
+    connectProtocol,
+    wrapClientTLS,
+)
 from twisted.internet.ssl import optionsForClientTLS
 
 from tests.peers import Peer, connect
-from tests.policies.serving import PORT, Served, Told, start
-from tests.simulation.other_code.certificates import trust_root
+from tests.policies.serving import PORT, Served, Told, connect_tls, settings, start
+from tests.simulation.other_code.certificates import certificate, trust_root
 from twistnet import ProxiedClientEndpoint
 from twistnet.simulation import Network, OneByte
 
@@ -107,6 +112,15 @@ def test_a_header_that_does_not_come(network: Network, values: Any, seconds: flo
     served.assert_at_rest()
 
 
+def test_a_peer_that_a_policy_ends_before_its_header_is_counted_once(network: Network) -> None:
+    served = start(network, echoing, proxy_protocol="auto", idle_timeout=2)
+    peer = connect(network, network.host("client"), "server", PORT)
+    network.advance(3)
+    assert peer.lost.called
+    assert list(served.counters) == [(("idle_timeout", "closed"), 1)]
+    served.assert_at_rest()
+
+
 def test_only_those_who_are_trusted_are_believed(network: Network, lines: list[str]) -> None:
     served = start(
         network, echoing, proxy_protocol="auto", proxy_allow_from=["10.0.0.0/8"], deny=["10.0.0.0/8"]
@@ -161,3 +175,16 @@ def test_tls_under_the_header(network: Network, more: Any) -> None:
     network.advance(1)
     assert first.lost.called
     assert served.server.getDelayedCalls() == []
+
+
+def test_a_header_within_tls_comes_after_the_handshake(network: Network) -> None:
+    """Where the guard cannot know of TLS beforehand: the time for a handshake that is done does not begin again."""
+    served = Served(network.host("server"), echoing, settings(proxy_protocol="auto", handshake_timeout=5))
+    endpoint = SSL4ServerEndpoint(served.server, PORT, certificate("server").options())
+    network.run(endpoint.listen(served.factory))
+    peer = connect_tls(network, network.host("client"))
+    peer.say(V1 % 7)
+    network.advance(9)
+    peer.say(b"hello")
+    network.advance(1)
+    assert peer.received == b"hello"

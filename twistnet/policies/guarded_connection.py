@@ -25,7 +25,7 @@ from twisted.python.log import callWithContext
 from zope.interface import directlyProvides, implementer
 
 from ..errors import PolicyViolation
-from ..tls import flush_of
+from ..tls import flush_of, is_shaking_hands
 from .arrival import Arrival
 from .decisions import Decision
 from .gate import Pass
@@ -145,9 +145,17 @@ class GuardedConnection:
         self.closing = self.closing or not self._peer_finished
 
     def finish(self) -> None:
-        """Say that nothing more is sent, and go on reading; where that cannot be, nothing happens."""
-        if self.stage is Stage.OPEN and not ISSLTransport.providedBy(self.transport):
-            (self.wrapped or self.transport).loseWriteConnection()
+        """Say that nothing more is sent, and go on reading; with TLS, which cannot, nothing happens."""
+        if self.wrapped is not None and self.stage is Stage.OPEN and not self._carries_tls:
+            self.wrapped.loseWriteConnection()
+
+    @property
+    def _carries_tls(self) -> bool:
+        """Whether TLS is under the protocol inside, or is that protocol."""
+        inner = self.inner
+        while isinstance(inner, GuardedConnection):
+            inner = inner.inner
+        return ISSLTransport.providedBy(self.transport) or ISSLTransport.providedBy(inner)
 
     def abort(self) -> None:
         """End the connection now, whatever is still unsent."""
@@ -193,7 +201,7 @@ class GuardedConnection:
         self._flush = flush_of(self.transport)
         self.wrapped = GuardedTransport(self, self.transport, self._factory.clock, self._factory.config)
         self.allowance = float("inf") if self.wrapped.intake is None else 0
-        if ISSLTransport.providedBy(self.transport):
+        if is_shaking_hands(self.transport):
             self.watch.handshake_begins()
         else:
             self.watch.look_later()
@@ -241,7 +249,7 @@ class GuardedConnection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         was_open = self.wrapped is not None
-        if self.stage is Stage.HEADER:
+        if self.stage is Stage.HEADER and not self.aborted:
             self.note("proxy_protocol", "lost", "it ended before its PROXY header did")
         try:
             if self.wrapped is not None:
