@@ -16,6 +16,7 @@ from .connect_command import connect
 from .durations import Duration
 from .files_commands import FILES_COMMANDS
 from .request_command import request
+from .services_command import services
 
 __all__ = ["main"]
 
@@ -58,7 +59,7 @@ def main() -> None:
     _fill_closed_descriptors()
 
 
-for command in (connect, *FILES_COMMANDS, request):
+for command in (connect, *FILES_COMMANDS, request, services):
     main.add_command(command)
 
 
