@@ -288,4 +288,7 @@ class GuardedTransport:
         return self._transport.negotiatedProtocol
 
     def sendFileDescriptor(self, descriptor: int) -> None:
-        self._transport.sendFileDescriptor(descriptor)
+        if self.outlet is not None:
+            self.outlet.send_descriptor(descriptor)
+        else:
+            self._transport.sendFileDescriptor(descriptor)

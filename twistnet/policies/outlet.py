@@ -86,6 +86,7 @@ class Outlet:
         self._above = False
         self._closing = Closing.NOTHING
         self._let_go = False
+        self._urgent = False
         self._producer = HeldProducer()
         self._timers: dict[Callable[[], None], IDelayedCall] = {}
         self.room = 0
@@ -167,6 +168,17 @@ class Outlet:
         while self._waiting:
             self._transport.write(self._waiting.take_piece())
 
+    def send_descriptor(self, descriptor: int) -> None:
+        """Send one, and all that is written in this turn: without an octet to go with it, a transport fails."""
+        if not self._let_go:
+            self._urgent = True
+            self._call_later(0, self._calm_down)
+            self.flush()
+        self._transport.sendFileDescriptor(descriptor)
+
+    def _calm_down(self) -> None:
+        self._urgent = False
+
     def lost(self) -> None:
         """The connection was lost."""
         self._forget()
@@ -211,7 +223,7 @@ class Outlet:
         self._pumping = True
         self._take_room_back()
         try:
-            if self._rate is None:
+            if self._rate is None or self._urgent:
                 self.flush()
             while self._rate is not None and self._may_hand_over:
                 self._hand_over(self._rate)
