@@ -17,6 +17,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Forked"]
 
@@ -28,12 +29,14 @@ PRELOADED = (
     "twisted.plugin",
     "twisted.scripts.twistd",
     "twistnet.client.files_session",
+    "twistnet.client.request",
     "twistnet.client.send_datagram",
     "twistnet.client.send_stream",
     "twistnet.client.targets",
     "twistnet.endpoints.plugins",
     "twistnet.services.builtin.answering",
     "twistnet.services.builtin.files",
+    "twistnet.services.builtin.messages",
     "twistnet.services.node",
     "twistnet.services.plugins",
     "twistnet.tap.commands",
@@ -59,7 +62,8 @@ class Forked:
         self.returncode: int | None = None
         self._news, theirs = socket.socketpair()
         with theirs:
-            request = json.dumps({"command": command, "folder": str(folder)}).encode()
+            asked = {"command": command, "folder": str(folder), "environment": dict(os.environ)}
+            request = json.dumps(asked).encode()
             socket.send_fds(_server(), [request], [*streams, theirs.fileno()])
         self._lines = self._news.makefile()
         self.pid = int(self._lines.readline())
@@ -132,7 +136,7 @@ def serve(requests: socket.socket) -> list[str]:
             """One whose program has ended."""
 
 
-def _mind(request: dict[str, str | list[str]], descriptors: list[int]) -> list[str]:
+def _mind(request: dict[str, Any], descriptors: list[int]) -> list[str]:
     """Fork the program, tell which process it is, and how it ends."""
     *streams, news = descriptors
     pid = os.fork()
@@ -147,8 +151,16 @@ def _mind(request: dict[str, str | list[str]], descriptors: list[int]) -> list[s
         os.dup2(descriptor, number)
         os.close(descriptor)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(str(request["folder"]))
-    return [str(word) for word in request["command"]]
+    os.chdir(request["folder"])
+    _take_environment(request["environment"])
+    return list(request["command"])
+
+
+def _take_environment(environment: dict[str, str]) -> None:
+    """Have the environment of who asked, and what Python makes of it when it starts."""
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[1:1] = [folder for folder in environment.get("PYTHONPATH", "").split(os.pathsep) if folder]
 
 
 if __name__ == "__main__":
