@@ -53,9 +53,9 @@ async def calls_of_one_callback_run_in_the_next_turn(world: World) -> None:
 @script()
 async def calls_come_in_the_order_of_their_times(world: World) -> None:
     """Timed calls run in the order of their times, whatever the order in which they were made."""
-    for milliseconds in (20, 5, 15, 10):
+    for milliseconds in (80, 20, 60, 40):
         world.later(milliseconds / 1000, world.record, milliseconds)
-    await world.sleep(0.025)
+    await world.sleep(0.1)
     await world.settle()
 
 
