@@ -80,6 +80,18 @@ def test_a_producer_writes_all_it_has(network: Network, settings: dict[str, Any]
     assert len(peer.received) == TOTAL
 
 
+@pytest.mark.parametrize("limit", [20_000, 100_000])
+def test_a_producer_never_comes_to_the_limit(network: Network, limit: int) -> None:
+    """It is paused before that, though no mark was set: its peer may take its time."""
+    factory = Factory.forProtocol(lambda: Source(1000))
+    peer = meet(network, factory, ConnectionConfig(write_buffer_limit=limit))
+    peer.transport.pauseProducing()
+    network.advance(60)
+    peer.transport.resumeProducing()
+    network.advance(60)
+    assert len(peer.received) == TOTAL
+
+
 @pytest.mark.parametrize("settings", CONFIGURATIONS.values(), ids=CONFIGURATIONS)
 def test_a_peer_that_reads_is_read_from(network: Network, settings: dict[str, Any]) -> None:
     """What stops the reading while too much waits lets it go on, whoever echoes."""

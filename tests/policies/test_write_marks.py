@@ -21,7 +21,8 @@ OCTETS = st.one_of(st.none(), st.integers(1, 10**9))
         (WriteMarks(high=1000, low=0), 1000, 0, 1000),
         (WriteMarks(high=1000, low=1000), 1000, 1000, 1000),
         (WriteMarks(limit=10**6), 65536, 16384, 65536),
-        (WriteMarks(limit=1000), 65536, 16384, 1000),
+        (WriteMarks(limit=1000), 500, 125, 500),
+        (WriteMarks(limit=1), 0, 0, 0),
         (WriteMarks(high=500, limit=1000), 500, 125, 500),
     ],
 )

@@ -29,8 +29,10 @@ class WriteMarks:
 
     @property
     def pause_at(self) -> int:
-        """A producer is paused when more than this waits."""
-        return TRANSPORT_MARK if self.high is None else self.high
+        """A producer is paused when more than this waits; well before the limit, if there is one."""
+        if self.high is not None:
+            return self.high
+        return TRANSPORT_MARK if self.limit is None else min(TRANSPORT_MARK, self.limit // 2)
 
     @property
     def resume_at(self) -> int:
