@@ -17,6 +17,7 @@ from tests.peers import Peer, connect
 from tests.policies.serving import PORT, Served, Told, connect_tls, settings, start
 from tests.simulation.other_code.certificates import certificate, trust_root
 from twistnet import ProxiedClientEndpoint
+from twistnet.errors import ErrorsLogged
 from twistnet.simulation import Network, OneByte
 
 pytestmark = [
@@ -119,6 +120,19 @@ def test_a_peer_that_a_policy_ends_before_its_header_is_counted_once(network: Ne
     assert peer.lost.called
     assert list(served.counters) == [(("idle_timeout", "closed"), 1)]
     served.assert_at_rest()
+
+
+def test_a_protocol_that_fails_as_it_is_connected_stays_connected(network: Network) -> None:
+    """As without a header: one in `connectionMade` is logged, and what comes is delivered."""
+
+    def fail(protocol: Told) -> None:
+        raise ZeroDivisionError
+
+    served = start(network, lambda: Told(made=fail), proxy_protocol="auto")
+    with pytest.raises(ErrorsLogged, match="ZeroDivisionError"):
+        proxied(network, V1 % 7)
+    network.advance(1)
+    assert served.made[0].data == b"hello"
 
 
 def test_only_those_who_are_trusted_are_believed(network: Network, lines: list[str]) -> None:

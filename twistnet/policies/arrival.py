@@ -97,7 +97,7 @@ class Arrival:
         how = Decision.ABORT if isinstance(violation, HandshakeTimeout) else Decision.REFUSE
         if self._connection.excused(violation, how):
             assert self._preamble is not None
-            self._connection.open()
+            self._open()
             self._go_on(self._preamble.seen)
         else:
             self.refuse(violation, how)
@@ -129,7 +129,11 @@ class Arrival:
             else:
                 self.refuse(violation)
                 return
-        connection.open()
+        self._open()
+
+    def _open(self) -> None:
+        """What fails in `connectionMade` ends no connection, whatever the transport has called."""
+        self._connection.in_context(self._connection.open, fatal=False)
 
     def _go_on(self, rest: bytes) -> None:
         """What followed the header is the client's; the header itself is not counted."""
