@@ -13,9 +13,9 @@ import click
 
 from .._version import __version__
 from .connect_command import connect
-from .durations import Duration
 from .files_commands import FILES_COMMANDS
 from .request_command import request
+from .send_command import send
 from .services_command import services
 
 __all__ = ["main"]
@@ -59,44 +59,5 @@ def main() -> None:
     _fill_closed_descriptors()
 
 
-for command in (connect, *FILES_COMMANDS, request, services):
+for command in (connect, *FILES_COMMANDS, request, send, services):
     main.add_command(command)
-
-
-@main.command()
-@click.argument("target", nargs=-1, required=True, metavar="ENDPOINT | HOST PORT")
-@click.option(
-    "--timeout", type=Duration(), default="30s", show_default=True, help="How long any one wait may take."
-)
-@click.option(
-    "--wait", type=Duration(), help="Over datagrams: take all replies for so long, not just the first."
-)
-def send(target: tuple[str, ...], timeout: float, wait: float | None) -> None:
-    """Send standard input to a peer, and its answer to standard output.
-
-    Over a stream, sending ends with the input (half-close), and the command with the peer's end. Over datagrams the
-    whole input is one datagram, and the command ends with its reply.
-
-    ENDPOINT is tcp:HOST:PORT, tcp6:HOST:PORT, unix:PATH, tls:HOST:PORT, udp:HOST:PORT, udp6:HOST:PORT or
-    unix-datagram:PATH.
-    """
-    from .outcome import INTERRUPTED, run
-    from .send_datagram import exchange_datagrams, read_datagram
-    from .send_stream import exchange_stream
-    from .targets import datagram_target
-
-    if len(target) > 2:
-        raise click.UsageError(f"an endpoint or a host and a port, not {len(target)} words")
-    shown = " ".join(target)
-    try:
-        peer = datagram_target(target)
-        if peer is not None:
-            datagram = read_datagram()
-            sys.exit(run(lambda reactor: exchange_datagrams(reactor, peer, shown, datagram, timeout, wait)))
-        if wait is not None:
-            raise ValueError("--wait is for datagrams; over a stream the peer's end is waited for")
-        sys.exit(run(lambda reactor: exchange_stream(reactor, target, timeout)))
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)

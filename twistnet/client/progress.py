@@ -28,7 +28,7 @@ class Bars:
         self._progress: Any = None
         self._drawing: LoopingCall | None = None
 
-    def of(self, name: str) -> Callable[[int, int], None]:
+    def of(self, name: str) -> Callable[[int, int | None], None]:
         """What is told how a transfer goes, to show it."""
         if not sys.stderr.isatty():
             return lambda there, size: None
@@ -36,7 +36,7 @@ class Bars:
         progress = self._progress
         tasks: list[Any] = []
 
-        def report(there: int, size: int) -> None:
+        def report(there: int, size: int | None) -> None:
             if not tasks:
                 tasks.append(progress.add_task(_shown(name), total=size, completed=there))
             progress.update(tasks[0], completed=there)

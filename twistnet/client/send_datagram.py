@@ -17,6 +17,7 @@ from twisted.internet.task import deferLater
 from ..endpoints.datagram_client import DatagramTarget
 from ..units import LONGEST_DATAGRAM
 from .outcome import BROKEN_PIPE, NetworkProblem, network_problems
+from .traffic import Traffic
 
 __all__ = ["exchange_datagrams", "read_datagram"]
 
@@ -37,7 +38,13 @@ def read_datagram() -> bytes:
 
 
 async def exchange_datagrams(
-    reactor: Any, target: DatagramTarget, shown: str, datagram: bytes, timeout: float, wait: float | None
+    reactor: Any,
+    target: DatagramTarget,
+    shown: str,
+    datagram: bytes,
+    timeout: float,
+    wait: float | None,
+    traffic: Traffic,
 ) -> int:
     """Send one datagram and write its reply, or all replies that come within a time.
 
@@ -48,6 +55,7 @@ async def exchange_datagrams(
         datagram: What to send.
         timeout: Seconds to wait for the reply.
         wait: Seconds to take replies for; `None` for the first one alone.
+        traffic: Is told of what is sent and what comes.
 
     Returns:
         The exit status.
@@ -61,6 +69,7 @@ async def exchange_datagrams(
         first: Deferred[None] = Deferred()
 
         def received(reply: bytes) -> None:
+            traffic.received(reply)
             replies.append(reply)
             if not first.called:
                 first.callback(None)
@@ -72,6 +81,7 @@ async def exchange_datagrams(
         peer.received, peer.refused = received, refused
         try:
             peer.send(datagram)
+            traffic.sent(datagram)
             collected = deferLater(reactor, wait, lambda: None) if wait is not None else None
             await first.addTimeout(timeout if wait is None else wait, reactor)
             if collected is not None:

@@ -27,17 +27,22 @@ from zope.interface import implementer
 from .outcome import BROKEN_PIPE, NetworkProblem, network_problems
 from .standard import Output, Producer, terminal_kept
 from .targets import stream_target
+from .traffic import Traffic
 
 __all__ = ["exchange_stream"]
 
 
-async def exchange_stream(reactor: Any, target: Sequence[str], timeout: float) -> int:
+async def exchange_stream(
+    reactor: Any, target: Sequence[str], timeout: float, proxy_protocol: str | None, traffic: Traffic
+) -> int:
     """Send standard input to a stream endpoint, half-close, and write what comes until the peer's end.
 
     Args:
         reactor: The reactor that is running.
         target: An endpoint string, or a host and a port.
         timeout: Seconds that connecting, and then each silence of the peer once all is sent, may take.
+        proxy_protocol: The version of the PROXY protocol's header to send first, if any.
+        traffic: Is told of what is sent and what comes.
 
     Returns:
         The exit status.
@@ -46,9 +51,9 @@ async def exchange_stream(reactor: Any, target: Sequence[str], timeout: float) -
         ValueError: The target is none.
         NetworkProblem: The network would not have it.
     """
-    endpoint = stream_target(reactor, target)
+    endpoint = stream_target(reactor, target, proxy_protocol)
     with network_problems(" ".join(target), timeout), terminal_kept():
-        exchange = _StreamExchange(reactor, timeout)
+        exchange = _StreamExchange(reactor, timeout, traffic)
         connecting = endpoint.connect(Factory.forProtocol(lambda: exchange))
         await connecting.addTimeout(timeout, reactor)
         return await exchange.done
@@ -64,10 +69,11 @@ class _StreamExchange(Protocol):
 
     transport: Any
 
-    def __init__(self, clock: IReactorTime, timeout: float) -> None:
+    def __init__(self, clock: IReactorTime, timeout: float, traffic: Traffic) -> None:
         self.done: Deferred[int] = Deferred()
         self._clock = clock
         self._timeout = timeout
+        self._traffic = traffic
         self._ends_with: Failure | None = None
         self._status = 0
         self._timer: IDelayedCall | None = None
@@ -87,6 +93,7 @@ class _StreamExchange(Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         assert self._output is not None
+        self._traffic.received(data)
         try:
             self._output.write(data, self._standard)
         except OSError as problem:
@@ -110,6 +117,11 @@ class _StreamExchange(Protocol):
             self.standard_lost()
         else:
             self._standard.loseConnection()  # once all is written; then comes standard_lost
+
+    def send(self, data: bytes) -> None:
+        """Pass on what standard input says."""
+        self._traffic.sent(data)
+        self.transport.write(data)
 
     def input_ended(self) -> None:
         """Standard input has ended: say so to the peer. TLS says it with its own farewell, and reads on."""
@@ -193,7 +205,7 @@ class _StandardStreams(Protocol):
         self._exchange = exchange
 
     def dataReceived(self, data: bytes) -> None:
-        self._exchange.transport.write(data)
+        self._exchange.send(data)
 
     def readConnectionLost(self) -> None:
         self._exchange.input_ended()

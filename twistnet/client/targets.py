@@ -28,12 +28,21 @@ def datagram_target(words: Sequence[str]) -> DatagramTarget | None:
     return parse_datagram_target(words[0]) if len(words) == 1 else None
 
 
-def stream_target(reactor: Any, words: Sequence[str]) -> Any:
+def stream_target(reactor: Any, words: Sequence[str], proxy_protocol: str | None = None) -> Any:
     """The stream endpoint (`IStreamClientEndpoint`) that the words stand for.
+
+    Args:
+        reactor: The reactor.
+        words: An endpoint string, or a host and a port.
+        proxy_protocol: `"v1"` or `"v2"` for a header of that version before anything else.
 
     Raises:
         ValueError: They stand for none.
     """
+    if proxy_protocol and len(words) == 2:
+        return introduced("tcp", stream_target(reactor, words), {"version": proxy_protocol})
+    if proxy_protocol:
+        return stream_target(reactor, [f"proxied:{words[0]}:version={proxy_protocol}"])
     if len(words) == 2:
         return HostnameEndpoint(reactor, *parse_peer(words[0], words[1]))
     (prefix, *arguments), keywords = split_description(words[0])
