@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from attrs import define
+from twisted.internet.abstract import FileDescriptor
 from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
@@ -32,6 +33,9 @@ BATCH = 1 << 20
 
 MOST = 2 * BATCH
 """Octets that wait to be written before no more are read."""
+
+READ = 1 << 18
+"""Octets that are read from a socket at once, where the transport may be told."""
 
 STILL = 5.0
 """Seconds after which a peer is told that it is still being worked on."""
@@ -105,6 +109,11 @@ class Conversation(Protocol):
         self._waits = False
         self._changed = _Signal()
         self._ended: Exception | None = None
+
+    def makeConnection(self, transport: Any) -> None:
+        if isinstance(transport, FileDescriptor):
+            transport.bufferSize = READ
+        super().makeConnection(transport)
 
     @property
     def silent_for(self) -> float:

@@ -24,9 +24,6 @@ PIECE = 1 << 17
 AHEAD = 8
 """Pieces that are read at once, ahead of their being sent."""
 
-_FLUSHED_AT_ONCE = 16 << 20
-"""Octets that are written before the disk is asked to begin with them."""
-
 _MOST_PIECES = 512
 """Pieces that are written at once; IOV_MAX is 1024."""
 
@@ -124,7 +121,6 @@ class Partial:
         self._name = name
         self._descriptor = _locked(folder, name)
         self.size = os.fstat(self._descriptor).st_size
-        self._flushed = self.size
         self._hasher = hashlib.sha256()
 
     def look(self) -> None:
@@ -144,7 +140,7 @@ class Partial:
     def restart(self) -> None:
         """Forget what is there."""
         os.ftruncate(self._descriptor, 0)
-        self.size, self._flushed, self._hasher = 0, 0, hashlib.sha256()
+        self.size, self._hasher = 0, hashlib.sha256()
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Put octets behind what is there."""
@@ -158,12 +154,6 @@ class Partial:
                 written -= len(waiting.pop(0))
             if waiting:
                 waiting[0] = waiting[0][written:]
-        if self.size - self._flushed >= _FLUSHED_AT_ONCE:
-            # Has Linux write these pages to the disk meanwhile, so that the flush at the end finds little to wait for.
-            os.posix_fadvise(
-                self._descriptor, self._flushed, self.size - self._flushed, os.POSIX_FADV_DONTNEED
-            )
-            self._flushed = self.size
 
     def commit(self, size: int, digest: str, folder: int, name: str) -> None:
         """Give the file its final name, once it is on disk; and see to it that the name is, too.
