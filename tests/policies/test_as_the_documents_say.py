@@ -7,12 +7,16 @@ from typing import Any
 
 import pytest
 from twisted.internet import reactor
-from twisted.internet.endpoints import serverFromString
+from twisted.internet.endpoints import HostnameEndpoint, connectProtocol, serverFromString, wrapClientTLS
 from twisted.internet.protocol import Factory, Protocol
+from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
+from twisted.logger import globalLogPublisher
 
-from tests.peers import connect, datagram_peer
-from tests.policies.serving import PORT, connect_tls, start
+from tests.logged import Lines
+from tests.peers import Peer, connect, datagram_peer
+from tests.policies.serving import PORT, Served, connect_tls, settings, start
+from tests.simulation.other_code.certificates import trust_root
 from twistnet import (
     ConfigurationError,
     ConnectionConfig,
@@ -21,6 +25,7 @@ from twistnet import (
     GuardedFactory,
     ListeningService,
     PolicyCounters,
+    ProxiedClientEndpoint,
     guard,
     make_node,
     policy_counters,
@@ -91,19 +96,29 @@ def test_a_peer_that_is_being_closed_over_tls_sends_no_faster_than_before(networ
     assert connection.octets_in < 10_000 * 13 + 200_000
 
 
+@pytest.mark.parametrize("header", [False, True])
 @pytest.mark.parametrize("tls", [False, True])
-def test_what_the_service_aborts_is_not_blamed_on_the_peer(network: Network, tls: bool) -> None:
-    """`ended_by` and `aborted` say it where the reason does not."""
-    served = start(network, Protocol, tls=tls, lifetime=3600)
-    connector = connect_tls(network, network.host("client")) if tls else None
-    if connector is None:
-        connect(network, network.host("client"), "server", PORT)
+def test_what_the_service_aborts_is_not_blamed_on_the_peer(
+    network: Network, request: pytest.FixtureRequest, tls: bool, header: bool
+) -> None:
+    """Not even where a header comes before TLS, and the service knows the connection under it."""
+    log = Lines("twistnet.access")
+    globalLogPublisher.addObserver(log)
+    request.addfinalizer(lambda: globalLogPublisher.removeObserver(log))
+    config = settings(access_log=True, proxy_protocol="v1" if header else "off")
+    served = Served(network.host("server"), Protocol, config)
+    connections = served.factory.open
+    network.run(served.listen(tls=tls))
+    endpoint: Any = HostnameEndpoint(network.host("client"), "server", PORT)
+    if header:
+        endpoint = ProxiedClientEndpoint(endpoint, "v1")
+    if tls:
+        endpoint = wrapClientTLS(optionsForClientTLS("server", trust_root()), endpoint)
+    network.run(connectProtocol(endpoint, Peer()))
     network.advance(1)
-    (connection,) = served.factory.open._open
-    connection.abort()
+    connections.abort()
     network.advance(1)
-    assert connection.aborted
-    assert connection.is_lost
+    assert log.lines[-1].endswith("aborted by the service")
 
 
 def test_guard_keeps_an_access_log(network: Network) -> None:

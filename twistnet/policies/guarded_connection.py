@@ -77,7 +77,7 @@ class GuardedConnection:
         octets_in: Octets received.
         octets_out: Octets written by the protocol inside.
         closing: Whether this side asked for the connection to be closed, before the peer finished sending.
-        aborted: Whether this side has aborted it.
+        aborted: Whether this guard has aborted it.
         stage: How far it has come.
         violation: Why a policy ended it, or `None`.
         proxy_header: What a PROXY header said, or `None`.
@@ -125,6 +125,11 @@ class GuardedConnection:
     def ended_by(self) -> PolicyViolation | None:
         """Why a policy ended it, this guard's or that of one around it."""
         return self.violation or getattr(self.transport, "ended_by", None)
+
+    @property
+    def was_aborted(self) -> bool:
+        """Whether this side has aborted it, here or in a guard around this one."""
+        return self.aborted or bool(getattr(self.transport, "was_aborted", False))
 
     @property
     def unsent(self) -> int:
@@ -249,7 +254,7 @@ class GuardedConnection:
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         was_open = self.wrapped is not None
-        if self.stage is Stage.HEADER and not self.aborted:
+        if self.stage is Stage.HEADER and not self.was_aborted:
             self.note("proxy_protocol", "lost", "it ended before its PROXY header did")
         try:
             if self.wrapped is not None:

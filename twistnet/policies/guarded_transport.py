@@ -119,6 +119,11 @@ class GuardedTransport:
         return self._connection.ended_by
 
     @property
+    def was_aborted(self) -> bool:
+        """Whether this side has aborted the connection."""
+        return self._connection.was_aborted
+
+    @property
     def proxy_header(self) -> Any:
         """What a PROXY header said (`twistnet.ProxyHeader`), or `None`."""
         return self._connection.proxy_header

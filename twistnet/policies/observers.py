@@ -100,7 +100,7 @@ class AccessLog:
     def closed(self, connection: GuardedConnection, reason: Failure) -> None:
         """See `ConnectionObserver.closed`."""
         if self._every or not (
-            connection.ended_by or connection.aborted or reason.check(ConnectionDone, ConnectionAborted)
+            connection.ended_by or connection.was_aborted or reason.check(ConnectionDone, ConnectionAborted)
         ):
             _log.info(
                 "{service}: {peer} closed after {seconds:.3f} s, {octets_in} octets in, {octets_out} out: {reason}",
@@ -117,7 +117,7 @@ def _reason(connection: GuardedConnection, reason: Failure) -> str:
     """Why a connection ended, in a few words of one line."""
     if (violation := connection.ended_by) is not None:
         return f"ended by a policy: {violation}"
-    if connection.aborted:
+    if connection.was_aborted:
         return "aborted by the service"
     if reason.check(ConnectionDone):
         return "closed by the service" if connection.closing else "closed by the peer"
