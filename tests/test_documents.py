@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from twistnet.client.main import main
 from twistnet.simulation import Reset
 from twistnet.simulation.plans import Plan, Planned
 from twistnet.tap.node_options import NodeOptions
@@ -69,18 +70,13 @@ def test_every_option_that_the_readme_names_exists(pytestconfig: pytest.Config) 
         "--version",
         "--help",
         "--path",  # of twist web
-        "--to",
-        "--as",
-        "--output",
-        "--json",
         "--kills",
-        "--wait",
-        "--unordered",
-        "--timeout",
         "--connections",
         "--messages",
         "--seeds",
     }
+    for command in main.commands.values():
+        known |= {word for option in command.params for word in option.opts}
     for options in (NodeOptions(), service_options("upper")()):
         known |= {f"--{name.rstrip('=')}" for name in options.longOpt}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
