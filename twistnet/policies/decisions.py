@@ -16,6 +16,5 @@ class Decision(Enum):
     ADMIT = "admitted"
     DELAY = "delayed"
     REFUSE = "refused"
-    PAUSE = "paused"
     CLOSE = "closed"
     ABORT = "aborted"

@@ -126,18 +126,16 @@ class GuardedFactory:
             **{name: getattr(self.config, name) for name in (*_AT_THE_GATE, *_GATE_WORDS)},
             handshake_timeout=self.config.handshake_timeout,
         )
-        self.config, around = (
-            inner,
-            GuardedFactory(
-                self,
-                outer,
-                clock=self.clock,
-                name=self.name,
-                reception=self.reception,
-                counters=self.counters,
-            ),
+        around = GuardedFactory(
+            self,
+            outer,
+            clock=self.clock,
+            name=self.name,
+            reception=self.reception,
+            counters=self.counters,
+            open_connections=self.open,
         )
-        around.open, self.open = self.open, OpenConnections()
+        self.config, self.open = inner, OpenConnections()
         self.reception = Reception(Gate(inner))
         self.gate = self.reception.gate
         around.inner = wrap(self)

@@ -70,11 +70,6 @@ class Intake:
         self._delivering = False
         self._unpaid = 0
 
-    @property
-    def held(self) -> int:
-        """Octets that are kept."""
-        return len(self._held)
-
     def is_stopped(self, why: Stop) -> bool:
         """Whether somebody in particular has stopped the reading."""
         return bool(self._stops & why)
