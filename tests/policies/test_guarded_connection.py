@@ -310,6 +310,8 @@ class ObserverTests(LoggedCase):
         waiting, given_up = known.when_none(), known.when_none()
         given_up.cancel()
         self.failureResultOf(given_up)
+        known.finish()  # of which a transport like theirs knows nothing
+        self.assertFalse(first.transport.disconnecting)
         known.abort()
         self.assertTrue(first.transport.disconnecting)
         first.connectionLost(Failure(ConnectionDone()))

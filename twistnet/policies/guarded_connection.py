@@ -72,7 +72,10 @@ class GuardedConnection:
         peer: The address of the other side: the client's own where a PROXY header says it.
         host: The address of this side.
         inner: The protocol inside; `None` before there is one.
+        wrapped: The transport that the protocol inside writes to; `None` before it is let in.
         opened_at: When the connection was made, in seconds of the clock.
+        heard_at: When something was last received, or it was let in.
+        wrote_at: When something was last written by the protocol inside.
         seconds: How long it has been open, or was.
         octets_in: Octets received.
         octets_out: Octets written by the protocol inside.
@@ -150,17 +153,18 @@ class GuardedConnection:
         self.closing = self.closing or not self._peer_finished
 
     def finish(self) -> None:
-        """Say that nothing more is sent, and go on reading; with TLS, which cannot, nothing happens."""
-        if self.wrapped is not None and self.stage is Stage.OPEN and not self._carries_tls:
+        """Say that nothing more is sent, and go on reading; where that cannot be, nothing happens."""
+        if self.wrapped is not None and self.stage is Stage.OPEN and self._can_half_close:
             self.wrapped.loseWriteConnection()
 
     @property
-    def _carries_tls(self) -> bool:
-        """Whether TLS is under the protocol inside, or is that protocol."""
+    def _can_half_close(self) -> bool:
+        """Not where TLS is under the protocol inside, or is that protocol; nor on a transport that knows nothing of it."""
         inner = self.inner
         while isinstance(inner, GuardedConnection):
             inner = inner.inner
-        return ISSLTransport.providedBy(self.transport) or ISSLTransport.providedBy(inner)
+        carries_tls = ISSLTransport.providedBy(self.transport) or ISSLTransport.providedBy(inner)
+        return not carries_tls and hasattr(self.transport, "loseWriteConnection")
 
     def abort(self) -> None:
         """End the connection now, whatever is still unsent."""
