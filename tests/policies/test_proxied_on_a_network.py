@@ -202,3 +202,18 @@ def test_a_header_within_tls_comes_after_the_handshake(network: Network) -> None
     peer.say(b"hello")
     network.advance(1)
     assert peer.received == b"hello"
+
+
+def test_a_client_that_the_factory_refuses_keeps_no_slot(network: Network) -> None:
+    """Not even one that never answers the farewell of TLS."""
+    served = Served(network.host("server"), lambda: None, settings(proxy_protocol="v1", max_connections=1))
+    endpoint = SSL4ServerEndpoint(served.server, PORT, certificate("server").options())
+    network.run(endpoint.listen(served.factory))
+    peer = connect_tls(network, network.host("client"))
+    network.advance(1)
+    peer.say(V1 % 7)
+    peer.transport.pauseProducing()
+    network.advance(1)
+    assert served.slots == 1
+    network.advance(9)
+    served.assert_at_rest()

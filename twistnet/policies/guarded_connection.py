@@ -222,6 +222,7 @@ class GuardedConnection:
         inner = self._factory.build_inner(self.peer)
         if inner is None:
             self.stage = Stage.REFUSED
+            self.watch.call_after(self._factory.config.graceful_timeout, self.abort)  # TLS waits for its peer
             self.transport.loseConnection()
             return False
         self.hand_over(inner)
