@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any
 
 import attrs
-from twisted.internet.interfaces import IProtocolFactory, IReactorTime
+from twisted.application.service import IService
+from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.plugin import getPlugins
 
@@ -48,6 +49,9 @@ class ServiceDefinition:
         detail: What the line that announces a listener adds in brackets, from the options; may be empty.
         check_listener: Is asked about each listener, from the options, before any is opened; raises `ValueError`, with what
             follows the string in the error, where the service must not be met there.
+        companion: Makes, from the options and the reactor, a Twisted service that runs beside the listeners, anew for each
+            node; or `None`. It is started once they are open, stopped before connections are waited for, and given to
+            `stream` and `datagram` as a third argument.
 
     Raises:
         ValueError: The name is not such a name, or an option has the name of a shared setting.
@@ -57,10 +61,11 @@ class ServiceDefinition:
     description: str
     listen: tuple[str, ...]
     options: type = NoOptions
-    stream: Callable[[Any, IReactorTime], Factory | IProtocolFactory] | None = None
-    datagram: Callable[[Any, IReactorTime], DatagramProtocol] | None = None
+    stream: Callable[..., Factory | IProtocolFactory] | None = None
+    datagram: Callable[..., DatagramProtocol] | None = None
     detail: Callable[[Any], str] = lambda options: ""
     check_listener: Callable[[Any, Description], None] = lambda options, listener: None
+    companion: Callable[[Any, Any], IService] | None = None
 
     def __attrs_post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):

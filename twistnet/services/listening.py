@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import evolve
-from twisted.application.service import Service
+from twisted.application.service import IService, Service
 from twisted.internet.defer import Deferred, DeferredList, maybeDeferred, succeed
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol, Factory
@@ -51,6 +51,8 @@ class ListeningService(Service):
         datagrams: What holds for datagrams; its guard stands before the protocol.
         detail: What the lines that announce the listeners add in brackets.
         check: Raises `ValueError` for a listener that the service must not have.
+        companion: A Twisted service that is started once the listeners are open, and stopped before connections are waited
+            for; or `None`.
 
     Attributes:
         open: The connections that are open, since the service was last started.
@@ -73,6 +75,7 @@ class ListeningService(Service):
         datagrams: DatagramConfig | None = None,
         detail: str = "",
         check: Callable[[Description], None] = lambda listener: None,
+        companion: IService | None = None,
     ) -> None:
         if not listen or isinstance(listen, str):
             raise ConfigurationError(f"{listen!r} is not a list of endpoint strings", ("listen",))
@@ -83,6 +86,7 @@ class ListeningService(Service):
         self._paths: list[tuple[IListeningPort, OwnPath]] = []
         self._reactor = reactor
         self._check = check
+        self._companion = companion
         self._stream = stream
         self._datagram = datagram
         self._connections = connections or ConnectionConfig()
@@ -120,6 +124,12 @@ class ListeningService(Service):
         """Open the listeners, unless they are open already; raises as `privilegedStartService` does."""
         super().startService()
         self.privilegedStartService()
+        if self._companion is not None and not self._companion.running:
+            try:
+                self._companion.startService()
+            except BaseException:
+                self.give_up()
+                raise
 
     def stopService(self) -> Deferred[None]:
         """Close the listeners, let connections finish for `graceful_timeout`, and abort the rest.
@@ -128,6 +138,7 @@ class ListeningService(Service):
             A Deferred that fires with `None` when no connection is left.
         """
         super().stopService()
+        self._stop_companion()
         run = self.open
         if self._started:
             self._started = False
@@ -149,6 +160,7 @@ class ListeningService(Service):
         """Close the listeners now, without waiting for the reactor: another service could not start."""
         self.running = 0
         self._started = False
+        self._stop_companion()
         self._close_listeners(at_once=True)
 
     def abort(self) -> None:
@@ -170,6 +182,10 @@ class ListeningService(Service):
     def draining(self) -> int:
         """Connections that a stop still waits for."""
         return sum(len(run) for run in self._stopping)
+
+    def _stop_companion(self) -> None:
+        if self._companion is not None and self._companion.running:
+            self._companion.stopService()
 
     def _listener(self, text: str, index: int) -> Listener:
         try:

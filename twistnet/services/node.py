@@ -239,16 +239,19 @@ def _listening(config: ServiceConfig, reactor: Any) -> ListeningService:
     definition, settings = config.definition, config.settings
     datagram = definition.datagram
     try:
+        companion = definition.companion(settings, reactor) if definition.companion else None
+        beside = () if companion is None else (companion,)
         return ListeningService(
             reactor,
             config.name,
             config.listen,
-            stream=definition.stream(settings, reactor) if definition.stream else None,
-            datagram=(lambda: datagram(settings, reactor)) if datagram else None,
+            stream=definition.stream(settings, reactor, *beside) if definition.stream else None,
+            datagram=(lambda: datagram(settings, reactor, *beside)) if datagram else None,
             connections=settings,
             datagrams=settings,
             detail=definition.detail(settings),
             check=lambda listener: definition.check_listener(settings, listener),
+            companion=companion,
         )
     except ConfigurationError as error:
         raise error.within("services", config.name) from None
