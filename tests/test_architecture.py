@@ -16,7 +16,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("tap", "client"),
     ("services",),
     ("endpoints",),
-    ("protocols", "policies", "transport"),
+    ("protocols", "policies", "transport", "terminal"),
     ("wire",),
     ("simulation",),
     ("addresses", "config", "tls"),
