@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 COMMANDS = {
     "twistnet",
     "twistnet-classic",
+    "twistnet-console",
     "twistnet-files",
     "twistnet-datagram",
     "twistnet-echo",

@@ -111,12 +111,15 @@ class Program:
 
 
 @contextmanager
-def running(*command: str, folder: Path, program: str = "twistd") -> Iterator[Program]:
-    """A program of this environment, in a folder; killed at the end, if it is still there."""
+def running(*command: str, folder: Path, program: str = "twistd", stdin: bytes = b"") -> Iterator[Program]:
+    """A program of this environment, in a folder; killed at the end, if it is still there. `stdin` is no more than fits a pipe."""
     arguments = ["-n", "--pidfile=", *command] if program == "twistd" else list(command)
     output, theirs = os.pipe()
-    with Path(os.devnull).open("rb") as nothing:
-        process = Forked([str(BIN / program), *arguments], folder, (nothing.fileno(), theirs, theirs))
+    their_input, feed = os.pipe()
+    os.write(feed, stdin)
+    os.close(feed)
+    process = Forked([str(BIN / program), *arguments], folder, (their_input, theirs, theirs))
+    os.close(their_input)
     os.close(theirs)
     started = Program(process, os.fdopen(output, encoding="utf-8"))
     try:

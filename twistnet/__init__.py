@@ -76,6 +76,7 @@ if TYPE_CHECKING:
         TimeFactory,
         TimeProtocol,
     )
+    from .protocols.console import ConsoleDatagramProtocol, ConsoleFactory, ConsoleProtocol
     from .protocols.datagram import TransformDatagramProtocol
     from .protocols.echo import EchoDatagramProtocol, EchoFactory, EchoProtocol
     from .protocols.files.client import FilesClient
@@ -87,6 +88,7 @@ if TYPE_CHECKING:
     from .protocols.messages import MessageDatagramProtocol, MessageFactory, MessageProtocol
     from .protocols.one_shot import OneShotProtocol
     from .protocols.stream import StreamFactory, TransformProtocol
+    from .protocols.switchboard import Switchboard
     from .protocols.upper import UpperDatagramProtocol, UpperFactory, UpperProtocol
     from .services.definition import ServiceDefinition
     from .services.drain import ServiceState
@@ -163,6 +165,7 @@ _HOMES = {
         "TimeFactory",
         "TimeProtocol",
     ),
+    "protocols.console": ("ConsoleDatagramProtocol", "ConsoleFactory", "ConsoleProtocol"),
     "protocols.datagram": ("TransformDatagramProtocol",),
     "protocols.echo": ("EchoDatagramProtocol", "EchoFactory", "EchoProtocol"),
     "protocols.framed": ("FramedProtocol",),
@@ -174,6 +177,7 @@ _HOMES = {
     "protocols.messages": ("MessageDatagramProtocol", "MessageFactory", "MessageProtocol"),
     "protocols.one_shot": ("OneShotProtocol",),
     "protocols.stream": ("StreamFactory", "TransformProtocol"),
+    "protocols.switchboard": ("Switchboard",),
     "protocols.upper": ("UpperDatagramProtocol", "UpperFactory", "UpperProtocol"),
     "services.definition": ("ServiceDefinition",),
     "services.drain": ("ServiceState",),
@@ -198,6 +202,9 @@ __all__ = [
     "ConnectingTooFast",
     "ConnectionConfig",
     "ConnectionObserver",
+    "ConsoleDatagramProtocol",
+    "ConsoleFactory",
+    "ConsoleProtocol",
     "Count",
     "DatagramConfig",
     "DatagramEndpointPlugin",
@@ -269,6 +276,7 @@ __all__ = [
     "StreamClientEndpointPlugin",
     "StreamFactory",
     "StreamServerEndpointPlugin",
+    "Switchboard",
     "SystemdDatagramServerEndpoint",
     "TimeDatagramProtocol",
     "TimeFactory",

@@ -42,11 +42,13 @@ def test_the_example_of_a_section_prints_what_it_says(name: str, tmp_path: Path)
         re.findall(rf"```{language}\n(.*?)```", SECTIONS[name], re.DOTALL)[0]
         for language in ("sh", "python", "text")
     )
+    typed, _, command = command.rpartition(" | ")
+    stdin = subprocess.run(["sh", "-c", typed], capture_output=True, check=True).stdout if typed else b""
     words = shlex.split(command)
     assert words[:3] == ["twistd", "-n", f"twistnet-{name}"]
     ((kind, port),) = [listen.split(":") for listen in find_service(name).listen]
     assert port in client
-    with running(*words[2:], "--listen", f"{kind}:0", folder=tmp_path) as program:
+    with running(*words[2:], "--listen", f"{kind}:0", folder=tmp_path, stdin=stdin) as program:
         ((_, address),) = program.addresses(1)
         ran = subprocess.run(
             [sys.executable, "-c", client.replace(port, address.rpartition(":")[2])],

@@ -38,12 +38,16 @@ files_command = ServiceMaker(
 messages_command = ServiceMaker(
     "twistnet messages", "twistnet.tap.messages", "Answer requests in JSON.", "twistnet-messages"
 )
+console_command = ServiceMaker(
+    "twistnet console", "twistnet.tap.console", "A person at this terminal answers.", "twistnet-console"
+)
 
 echo_service = ServicePlugin("echo", "twistnet.services.builtin.answering.ECHO")
 upper_service = ServicePlugin("upper", "twistnet.services.builtin.answering.UPPER")
 datagram_service = ServicePlugin("datagram", "twistnet.services.builtin.answering.DATAGRAM")
 greeting_service = ServicePlugin("greeting", "twistnet.services.builtin.greeting.GREETING")
 classic_service = ServicePlugin("classic", "twistnet.services.builtin.classic.CLASSIC")
+console_service = ServicePlugin("console", "twistnet.services.builtin.console.CONSOLE")
 messages_service = ServicePlugin("messages", "twistnet.services.builtin.messages.MESSAGES")
 
 files_service = ServicePlugin("files", "twistnet.services.builtin.files.FILES")
