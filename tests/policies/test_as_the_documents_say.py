@@ -12,6 +12,8 @@ from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import optionsForClientTLS
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
+from twisted.python import context
+from twisted.python.log import ILogContext
 
 from tests.logged import Lines
 from tests.peers import Peer, connect, datagram_peer
@@ -22,7 +24,6 @@ from twistnet import (
     ConnectionConfig,
     EchoDatagramProtocol,
     EchoFactory,
-    GuardedFactory,
     ListeningService,
     PolicyCounters,
     ProxiedClientEndpoint,
@@ -123,11 +124,47 @@ def test_what_the_service_aborts_is_not_blamed_on_the_peer(
 
 def test_guard_keeps_an_access_log(network: Network) -> None:
     server, client = network.host("server"), network.host("client")
-    factory = guard(EchoFactory(), ConnectionConfig(access_log=True), clock=server, counters=PolicyCounters())
-    assert isinstance(factory, GuardedFactory)
-    assert "AccessLog" in {type(observer).__name__ for observer in factory.observers}
+    config = ConnectionConfig(access_log=True)
+    factory = guard(EchoFactory(), config, clock=server, name="mine", counters=PolicyCounters())
     network.run(serverFromString(server, f"tcp:{PORT}").listen(factory))
-    assert connect(network, client, "server", PORT).transport.connected
+    said = Lines("twistnet.access")
+    globalLogPublisher.addObserver(said)
+    try:
+        connect(network, client, "server", PORT).say(b"hello", finish=True)
+        network.advance(1)
+    finally:
+        globalLogPublisher.removeObserver(said)
+    opened, closed = said.lines
+    assert opened.startswith("mine: 10.0.0.2:")
+    assert closed.endswith("5 octets in, 5 out: closed by the peer")
+
+
+@pytest.mark.parametrize("values", [{"proxy_protocol": "v1"}, {"max_connections": 1}])
+def test_the_log_context_is_the_protocols_own_though_it_comes_later(
+    network: Network, values: dict[str, Any]
+) -> None:
+    """Twisted names a server's transport when it is made, and then there was no protocol yet."""
+    heard: list[str] = []
+
+    class Prefixed(Protocol):
+        def logPrefix(self) -> str:
+            return "Mine"
+
+        def dataReceived(self, data: bytes) -> None:
+            heard.append(context.get(ILogContext)["system"])
+
+    start(network, Prefixed, **values)
+    client = network.host("client")
+    header = b"PROXY TCP4 192.0.2.7 192.0.2.1 40000 7\r\n" if "proxy_protocol" in values else b""
+    first = connect(network, client, "server", PORT)
+    first.say(header + b"hello")
+    second = connect(network, client, "server", PORT)
+    second.say(header + b"hello")
+    network.settle()
+    first.transport.loseConnection()
+    network.advance(1)
+    host = "192.0.2.7" if header else "10.0.0.2"
+    assert heard == [f"Mine,0,{host}", f"Mine,1,{host}"]
 
 
 def test_a_dry_run_takes_nobodys_place(network: Network) -> None:

@@ -129,3 +129,14 @@ def test_a_clock_that_is_put_back_grants_no_flood_and_stops_nobody(steps: list[f
         assert passed <= (tested.burst + rate * gained) * (1 + 1e-6) + 1
     now += tested.wait(1)
     assert tested.grant(now, 1) == 1
+
+
+@pytest.mark.parametrize("rate", [1024, 100 * 1024**2])
+def test_a_rate_is_kept_for_ten_minutes(rate: int) -> None:
+    """By one who always wants a read's worth, and waits as it is told."""
+    bucket, now, passed, wanted = ByteRate.of(rate, None, NOW), NOW, 0, max(65536, rate // 50)
+    while now < NOW + 600:
+        passed += (granted := bucket.grant(now, wanted))
+        if granted < wanted:
+            now += bucket.wait(wanted - granted)
+    assert passed == pytest.approx(600 * rate, rel=0.05)

@@ -64,3 +64,11 @@ def test_a_network_has_addresses_of_its_own_family_alone() -> None:
     assert contains(everything, ipaddress.ip_address("2001:db8::1"))
     assert not contains(everything, ipaddress.ip_address("192.0.2.7"))
     assert not contains((), ipaddress.ip_address("192.0.2.7"))
+
+
+def test_hosts_on_one_link_are_several_sources() -> None:
+    """Nobody is given `fe80::/64`: everybody on a link has an address in it (RFC 4291, 2.5.6)."""
+    first, second = (numeric(f"fe80::{number}%eth0") for number in (1, 2))
+    assert first is not None
+    assert second is not None
+    assert (source_of(first), source_of(second)) == ("fe80::1", "fe80::2")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from twisted.internet.interfaces import IDelayedCall
+from twisted.python.log import callWithContext
 
 from ..errors import HandshakeTimeout, PolicyViolation
 from .deadlines import HEADER_TIMEOUT
@@ -139,4 +140,5 @@ class Arrival:
         """What followed the header is the client's; the header itself is not counted."""
         self._connection.octets_in = 0
         if rest and self._connection.stage is Stage.OPEN:
-            self._connection.dataReceived(rest)
+            prefix = getattr(self._connection.transport, "logPrefix", lambda: "-")()
+            callWithContext({"system": prefix}, self._connection.dataReceived, rest)

@@ -31,7 +31,7 @@ from .decisions import Decision
 from .gate import Pass
 from .guarded_transport import GuardedTransport
 from .stages import Stage
-from .unsent import forget_unsent
+from .unsent import forget_unsent, rename
 from .watch import Watch
 
 if TYPE_CHECKING:
@@ -226,6 +226,7 @@ class GuardedConnection:
             self.transport.loseConnection()
             return False
         self.hand_over(inner)
+        rename(self.transport, self, inner, str(getattr(self.peer, "host", "")))
         return True
 
     # What the transport says

@@ -35,8 +35,8 @@ def numeric(host: str) -> Address | None:
 
 
 def source_of(address: Address) -> Source:
-    """What one site is given counts as one: an IPv4 address, an IPv6 /64 (RFC 6177); loopback is no site."""
-    if address.version == 4 or address.is_loopback:
+    """What one site is given counts as one: an IPv4 address, an IPv6 /64 (RFC 6177); loopback and one link are no sites."""
+    if address.version == 4 or address.is_loopback or address.is_link_local:
         return str(address)
     return str(ipaddress.IPv6Network((int(address) >> 64 << 64, 64)))
 

@@ -12,10 +12,13 @@ import sys
 import termios
 from typing import Any
 
+from twisted.internet.interfaces import ILoggingContext
+
 __all__ = [
     "accepting_port",
     "forget_unsent",
     "is_closing",
+    "rename",
     "tell_when_empty",
     "unacknowledged_of",
     "unsent_of",
@@ -80,6 +83,15 @@ def accepting_port(transport: Any) -> Any:
     """The listening port that a server's connection came from, if it is one that can be paused; or `None`."""
     port = getattr(_below_guards(transport), "server", None)
     return port if hasattr(port, "pauseProducing") else None
+
+
+def rename(transport: Any, connection: Any, protocol: Any, host: str) -> None:
+    """Have a server's transport be called in the log as if it had been made with this protocol, for this host."""
+    below = _below_guards(transport)
+    prefix, _, rest = str(getattr(below, "logstr", "")).partition(",")
+    if prefix == type(connection).__name__:
+        name = protocol.logPrefix() if ILoggingContext.providedBy(protocol) else type(protocol).__name__
+        below.logstr = f"{name},{rest.partition(',')[0]},{host}"
 
 
 def _below_guards(transport: Any) -> Any:
