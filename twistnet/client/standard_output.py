@@ -53,6 +53,9 @@ class StandardOutput:
             self._write(piece)
             self._size += len(piece)
 
+    def flush(self) -> None:
+        """It is written."""
+
     def finish(self, size: int, digest: str) -> None:
         """Say whether it was all right."""
         if (self._size, self._hasher.hexdigest()) != (size, digest):

@@ -135,10 +135,13 @@ class _Conversation(Conversation):
             await self.on_disk(target.restart)
         there = sending.offset
         report(there, sending.size)
-        while pieces := await self.contents():
-            await self.in_thread(target.write, pieces)
-            there += sum(map(len, pieces))
+
+        def more(octets: int) -> None:
+            nonlocal there
+            there += octets
             report(there, sending.size)
+
+        await self.receive(target, more)
         said = await self.expect(Digest)
         await self.on_disk(target.finish, sending.size, said.digest)
         stored = Stored(size=sending.size, digest=said.digest)

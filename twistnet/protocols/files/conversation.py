@@ -8,12 +8,13 @@ asked in threads, one question of a connection after the other.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ParamSpec, TypeVar
+from typing import Protocol as Boundary
 
 from attrs import define
 from twisted.internet.abstract import FileDescriptor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.error import ConnectionAborted
 from twisted.internet.interfaces import IDelayedCall, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -34,6 +35,9 @@ BATCH = 1 << 20
 MOST = 2 * BATCH
 """Octets that wait to be written before no more are read."""
 
+FLUSHED = 64 << 20
+"""Octets that are written before the disk is asked to begin with them."""
+
 READ = 1 << 18
 """Octets that are read from a socket at once, where the transport may be told."""
 
@@ -42,6 +46,16 @@ STILL = 5.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Writable(Boundary):
+    """Takes the octets of a file, in threads."""
+
+    def write(self, pieces: Sequence[bytes]) -> None:
+        """Take the next octets."""
+
+    def flush(self) -> None:
+        """See to it that what was taken is on disk; others may be taken meanwhile."""
 
 
 class _Signal:
@@ -186,6 +200,32 @@ class Conversation(Protocol):
         if not pieces and self._talk.content_left and self._ended is not None:
             raise self._ended
         return pieces
+
+    async def receive(self, target: Writable, report: Callable[[int], object] = lambda octets: None) -> None:
+        """Have the octets that come written. The disk begins with them meanwhile, so that little is left for the end.
+
+        Args:
+            target: Takes them, in threads.
+            report: Is told how many more of them are written.
+
+        Raises:
+            FilesError: The disk would not have them.
+            Exception: The connection is lost; this is the reason. What came before is written.
+        """
+        waiting, flushing = 0, succeed(None)
+        try:
+            while pieces := await self.contents():
+                await self.in_thread(target.write, pieces)
+                octets = sum(map(len, pieces))
+                report(octets)
+                waiting += octets
+                if waiting >= FLUSHED and flushing.called:
+                    await flushing
+                    waiting, flushing = 0, self.in_thread(target.flush)
+        except Exception:
+            await flushing.addErrback(lambda _: None)  # until then the file is in use
+            raise
+        await flushing
 
     async def pour(self, source: Source, report: Callable[[int], object] = lambda octets: None) -> None:
         """Send what is left of a file; stops when the peer has ended the conversation.

@@ -155,6 +155,10 @@ class Partial:
             if waiting:
                 waiting[0] = waiting[0][written:]
 
+    def flush(self) -> None:
+        """See to it that what was written is on disk."""
+        os.fdatasync(self._descriptor)
+
     def commit(self, size: int, digest: str, folder: int, name: str) -> None:
         """Give the file its final name, once it is on disk; and see to it that the name is, too.
 

@@ -145,7 +145,7 @@ class FilesProtocol(Conversation):
             if not isinstance(agreed, Send):
                 return  # the client would not
             await self.on_disk(upload.agreed, agreed.offset)
-            await self._receive(upload, agreed.offset)
+            await self.receive(upload)
             said = await self.hear()
             if not isinstance(said, Digest):
                 return
@@ -174,10 +174,6 @@ class FilesProtocol(Conversation):
     def is_silent(self) -> bool:
         """Whether the peer has kept us waiting for long."""
         return self.silent_for >= SILENCE
-
-    async def _receive(self, upload: Upload, offset: int) -> None:
-        while pieces := await self.contents():
-            await self.in_thread(upload.write, pieces)
 
     def _end_upload(self, name: str, upload: Upload) -> None:
         upload.close()

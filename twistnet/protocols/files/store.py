@@ -11,7 +11,7 @@ import fcntl
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from threading import Lock
 
@@ -230,11 +230,16 @@ class Upload:
                 self._partial.restart()
         self._store.progressed(self, self._size - offset)
 
-    def write(self, pieces: list[bytes]) -> None:
+    def write(self, pieces: Sequence[bytes]) -> None:
         """Take the next octets."""
         with disk_problems(self._name):
             self._partial.write(pieces)
         self._store.progressed(self, self._size - self._partial.size)
+
+    def flush(self) -> None:
+        """See to it that what was taken is on disk."""
+        with disk_problems(self._name):
+            self._partial.flush()
 
     def finish(self, digest: str) -> None:
         """Give it its name, once all of it is on disk.

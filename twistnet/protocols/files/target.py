@@ -21,7 +21,7 @@ __all__ = ["FileTarget", "Target"]
 
 
 class Target(Protocol):
-    """Takes the octets of one file. Its methods are called in threads, one after the other."""
+    """Takes the octets of one file. Its methods are called in threads, one after the other but for `flush`."""
 
     def begin(self) -> tuple[int, str]:
         """How many octets there are already, and their SHA-256."""
@@ -35,6 +35,9 @@ class Target(Protocol):
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Take the next octets."""
+
+    def flush(self) -> None:
+        """See to it that what was taken is on disk, as far as that matters; called beside `write`."""
 
     def finish(self, size: int, digest: str) -> None:
         """They were all.
@@ -89,6 +92,11 @@ class FileTarget:
         """See `Target.write`."""
         with disk_problems(str(self._path)):
             self._partial.write(pieces)
+
+    def flush(self) -> None:
+        """See `Target.flush`."""
+        with disk_problems(str(self._path)):
+            self._partial.flush()
 
     def finish(self, size: int, digest: str) -> None:
         """See `Target.finish`."""
