@@ -45,7 +45,15 @@ def test_there_is_one_violation_a_policy() -> None:
     policies = [violation.policy for violation in VIOLATIONS]
     assert len(policies) == len(set(policies))
     assert set(policies) == {
-        *("max_connections", "per_source", "accept_rate", "allow", "deny", "proxy_protocol", "proxy_allow_from"),
+        *(
+            "max_connections",
+            "per_source",
+            "accept_rate",
+            "allow",
+            "deny",
+            "proxy_protocol",
+            "proxy_allow_from",
+        ),
         *("idle_timeout", "lifetime", "handshake_timeout", "write_buffer_limit"),
     }
 
