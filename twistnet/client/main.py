@@ -17,6 +17,7 @@ from .files_commands import FILES_COMMANDS
 from .request_command import request
 from .send_command import send
 from .services_command import services
+from .talk_command import talk
 
 __all__ = ["main"]
 
@@ -59,5 +60,5 @@ def main() -> None:
     _fill_closed_descriptors()
 
 
-for command in (connect, *FILES_COMMANDS, request, send, services):
+for command in (connect, *FILES_COMMANDS, request, send, services, talk):
     main.add_command(command)
