@@ -80,8 +80,9 @@ class Shell:
             assert isinstance(job, Program)
             assert job.end() == -signal.SIGTERM
             return ""
-        if command.startswith("twistd") and command.endswith("&"):
-            self._serve(shlex.split(command.removesuffix("&")))
+        if found := re.fullmatch(r"(?:(.*) \| )?(twistd -n .*) &", command):
+            typed = subprocess.check_output(["bash", "-c", found[1]]) if found[1] else b""
+            self._serve(shlex.split(found[2]), typed)
             return ""
         words = ["bash", "-c", self._real(command.removesuffix("&"))]
         if command.endswith("&"):
@@ -99,7 +100,7 @@ class Shell:
     def _real(self, text: str) -> str:
         return re.sub(r"\b70\d\d\b", lambda found: self.ports.get(found[0], found[0]), text)
 
-    def _serve(self, words: list[str]) -> None:
+    def _serve(self, words: list[str], typed: bytes) -> None:
         """Start a service, on ports that are free if they have not been chosen yet."""
         assert words[:2] == ["twistd", "-n"]
         if "--listen" not in words:
@@ -111,7 +112,7 @@ class Shell:
         ]
         listen = [word for text in real for word in ("--listen", text)]
         rest = [word for i, word in enumerate(words) if "--listen" not in (word, words[i - 1])]
-        program = self.left_behind.enter_context(running(*rest[2:], *listen, folder=self.folder))
+        program = self.left_behind.enter_context(running(*rest[2:], *listen, folder=self.folder, stdin=typed))
         self.jobs.append(program)
         for text, (_, address) in zip(wanted, program.addresses(len(wanted)), strict=True):
             if found := re.search(r":(70\d\d)$", text):
