@@ -44,6 +44,7 @@ class Source:
         self.size = os.fstat(descriptor).st_size
         self.offset = 0
         self._hasher = hashlib.sha256()
+        self._buffers: list[memoryview] = []
 
     @classmethod
     def of_path(cls, path: str | os.PathLike[str]) -> Source:
@@ -80,17 +81,34 @@ class Source:
         Raises:
             FilesError: `changed`: the file has become shorter.
         """
-        wanted = min(PIECE, (self.size if until is None else until) - self.offset)
-        data = os.pread(self._descriptor, wanted, self.offset)
-        if wanted and not data:
-            raise FilesError("changed", "the file has become shorter while it was read")
-        self._hasher.update(data)
-        self.offset += len(data)
-        return data
+        data = bytearray(min(PIECE, (self.size if until is None else until) - self.offset))
+        with memoryview(data) as space:
+            octets = self._read_into(space)
+        return bytes(data[:octets])
 
-    def read_ahead(self) -> list[bytes]:
-        """The next pieces; none at the end. Raises as `read` does."""
-        return [piece for _ in range(AHEAD) if (piece := self.read())]
+    def read_ahead(self) -> list[memoryview]:
+        """The next pieces; none at the end. They are good until the call after the next. Raises as `read` does.
+
+        They are read into the same two buffers again and again: memory that one thread takes and another gives back goes
+        back to the kernel each time, and costs as much as the reading.
+        """
+        if not self._buffers:
+            self._buffers = [memoryview(bytearray(AHEAD * PIECE)) for _ in range(2)]
+        self._buffers.reverse()
+        spaces = (self._buffers[0][at : at + PIECE] for at in range(0, AHEAD * PIECE, PIECE))
+        return [
+            space[:octets]
+            for space in spaces
+            if (octets := self._read_into(space[: self.size - self.offset]))
+        ]
+
+    def _read_into(self, space: memoryview) -> int:
+        octets = os.preadv(self._descriptor, [space], self.offset)
+        if space and not octets:
+            raise FilesError("changed", "the file has become shorter while it was read")
+        self._hasher.update(space[:octets])
+        self.offset += octets
+        return octets
 
     def digest(self) -> str:
         """The SHA-256 of what was read."""
