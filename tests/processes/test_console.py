@@ -82,7 +82,7 @@ def test_what_is_hostile_is_harmless_and_the_terminal_stays_sane(tmp_path: Path)
         terminal.type("typing")
         peer.sendall(HOSTILE)
         seen = r"\] \\x1b\[2J\\x1b\[1;1H\\x1b\]0;pwned\\x07\\x1bc\\x9b31m\\x9b5m\\u202eevil\\rHello\\x08\\x00\\xff$"
-        terminal.resize(160, 24)
+        terminal.resize(140, 30)
         peer.sendall(HOSTILE)
         screen = terminal.wait_for(seen)
         assert "serves on tcp" in screen
@@ -96,6 +96,62 @@ def test_what_is_hostile_is_harmless_and_the_terminal_stays_sane(tmp_path: Path)
         terminal.wait_for(r"and\s+may\s+still\s+be\s+answered")
         terminal.press("C-c")
         assert ends_well(terminal, tmp_path) == "130"
+
+
+@needs_tmux
+def test_a_signal_after_quit_waits_for_nobody(tmp_path: Path) -> None:
+    with served(tmp_path) as (terminal, streams, _), connect(streams) as peer:
+        peer.sendall(b"hi\n")
+        terminal.wait_for(r"\] hi$")
+        terminal.type("/quit\r")
+        terminal.wait_for("waits up to")
+        terminal.press("C-c")
+        screen = terminal.wait_for("aborting open connections")
+        assert "Traceback" not in screen
+        ends_well(terminal, tmp_path)
+
+
+@needs_tmux
+def test_without_line_editing_or_in_the_background_it_serves_all_the_same(tmp_path: Path) -> None:
+    with pane(tmp_path) as terminal:
+        terminal.run(f"clear; {CONSOLE} &")
+        background = re.findall(r"serves on tcp (\S+)", terminal.wait_for("serves on udp"))[0]
+        with connect(background) as peer:
+            peer.sendall(b"is anybody there?\n")
+            terminal.wait_for(r"^\[1 127\S+\] is anybody there\?$")
+        terminal.run("kill %1; wait; clear; echo ready")
+        terminal.wait_for(r"\Aready\n(.*\n)?\$$")
+        terminal.run(f"TERM=dumb {CONSOLE}")
+        screen = terminal.wait_for("serves on udp")
+        with connect(re.findall(r"serves on tcp (\S+)", screen)[-1]) as peer:
+            terminal.type("nobody\r")
+            terminal.wait_for(r"^\* to whom\?")
+            peer.sendall(b"me\n")
+            terminal.wait_for(r"^\[1 127\S+\] me$")
+            terminal.type("you\r")
+            assert peer.recv(100) == b"you\n"
+        terminal.press("C-d")
+        terminal.wait_for(r"^\$$")
+
+
+@needs_tmux
+def test_two_persons_talk(tmp_path: Path) -> None:
+    """One at the console, one with `twistnet talk`."""
+    with served(tmp_path) as (terminal, streams, datagrams), pane(tmp_path) as other:
+        for number, target in ((1, f"tcp:{streams}"), (2, f"udp:{datagrams}")):
+            other.run(f"clear; twistnet talk {target}")
+            other.wait_for("^> *$")
+            other.type("日本?\r")
+            terminal.wait_for(rf"^\[{number} 127\S+\] 日本\?\n{number}> *$")
+            terminal.type("はい\r")
+            other.wait_for(r"^> 日本\?\nはい\n> *$")
+            terminal.type(f"/close {number}\r")
+            terminal.wait_for(rf"^\* {number} 127\S+ has left")
+            if target.startswith("udp"):
+                other.press("C-d")
+            other.wait_for(r"^\$$")
+        terminal.press("C-d")
+        assert ends_well(terminal, tmp_path) == "0"
 
 
 def scripted(folder: Path, script: bytes, *options: str) -> tuple[subprocess.Popen[bytes], str]:

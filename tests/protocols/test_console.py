@@ -233,7 +233,7 @@ def test_a_connection_that_is_lost_says_why(network: Network) -> None:
     network.advance(1)
     peer.transport.abortConnection()
     network.advance(1)
-    assert "has left: Connection to the other side was lost" in world.operator.lines[-1]
+    assert "has left: the connection was lost" in world.operator.lines[-1]
 
 
 def test_each_source_of_datagrams_is_a_peer_until_it_is_silent(network: Network) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from twisted.internet.error import ConnectionDone
+from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import DatagramProtocol, connectionDone
 from twisted.python.failure import Failure
@@ -100,7 +100,7 @@ class ConsoleProtocol(FramedProtocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         self._stop_waiting()
         super().connectionLost(reason)
-        self._switchboard.left(self._number, "" if reason.check(ConnectionDone) else reason.getErrorMessage())
+        self._switchboard.left(self._number, _why(reason))
 
     def peer_reads(self, reads: bool) -> None:
         self.is_full = not reads
@@ -253,6 +253,13 @@ class ConsoleDatagramProtocol(DatagramProtocol):
                 break
             self.forget(addr, "it was silent")
         self._watch()
+
+
+def _why(reason: Failure) -> str:
+    """Why a connection was lost, if there is anything to say of it."""
+    if reason.check(ConnectionDone, ConnectionAborted):
+        return ""
+    return "the connection was lost" if reason.check(ConnectionLost) else reason.getErrorMessage()
 
 
 def _octets(text: str) -> bytes:

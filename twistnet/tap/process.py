@@ -53,7 +53,7 @@ class Exit(SystemExit, Exception):
 class Command(MultiService):
     """The outermost service of a command.
 
-    A second SIGINT or SIGTERM, while the first one waits for connections to finish, aborts them.
+    A SIGINT or SIGTERM that comes while a stop waits for connections to finish, whoever asked for it, aborts them.
 
     Args:
         name: What its error messages begin with.
@@ -81,12 +81,17 @@ class Command(MultiService):
         self._reactor.callWhenRunning(self._watch_signals)
 
     def _watch_signals(self) -> None:
-        """Stand before the reactor's own handlers: to the reactor a second signal is an error."""
+        """Stand before the reactor's own handlers: to the reactor a signal is an error once it is stopping."""
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._stops)
         with suppress(ValueError):  # not the main thread: then no signal comes here either
             for number in (signal.SIGINT, signal.SIGTERM):
                 reactors_own = signal.getsignal(number)
                 if callable(reactors_own):
                     signal.signal(number, partial(self._signalled, reactors_own))
+
+    def _stops(self) -> None:
+        """The reactor was stopped, by a signal or by a service."""
+        self._stopping = True
 
     def _signalled(self, reactors_own: Callable[[int, Any], Any], number: int, frame: Any) -> None:
         if self._stopping:
@@ -96,7 +101,7 @@ class Command(MultiService):
             reactors_own(number, frame)
 
     def _abort(self, signal_name: str) -> None:
-        _log.info("second signal ({signal}): aborting open connections", signal=signal_name)
+        _log.info("another signal ({signal}): aborting open connections", signal=signal_name)
         self._node.abort()
 
     @contextmanager

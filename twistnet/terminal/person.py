@@ -77,12 +77,17 @@ class Person(Protocol):
 
 
 def at_terminal() -> bool:
-    """Whether somebody can edit lines: standard input and output are terminals, that can do so, and ours at the moment."""
+    """Whether somebody can edit lines: standard input and output are terminals that can do so, and ours at the moment."""
+    return os.isatty(0) and _may_read() and os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _may_read() -> bool:
+    """Whether standard input is open, and no terminal that would stop the process because that is in the background."""
     try:
-        ours = os.tcgetpgrp(0) == os.getpgrp()
+        os.fstat(0)
+        return not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp()
     except OSError:
         return False
-    return ours and os.isatty(1) and os.environ.get("TERM", "dumb") != "dumb"
 
 
 @implementer(IReadDescriptor)
@@ -138,15 +143,14 @@ def _write(descriptor: int, text: str) -> None:
 
 
 class Script:
-    """Lines out of a pipe or a file, and what is shown as lines on standard output.
+    """Lines out of a pipe or a file, or of a terminal that can do no more, and what is shown as lines on standard output.
 
     Args:
         reactor: Reads standard input.
     """
 
-    is_interactive = False
-
     def __init__(self, reactor: Any) -> None:
+        self.is_interactive = os.isatty(0)
         self._listener: Listener | None = None
         self._input = _StandardInput(reactor, self._received, self._ended)
         self._buffer = b""
@@ -155,8 +159,7 @@ class Script:
     def start(self, listener: Listener) -> None:
         """See `Person`."""
         self._listener = listener
-        with suppress(OSError):  # it is closed: nothing will be said
-            os.fstat(0)
+        if _may_read():
             self._input.start()
 
     def stop(self) -> None:
