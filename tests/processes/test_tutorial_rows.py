@@ -16,12 +16,23 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 
-from tests.running import PATIENCE, ask, connect, finished, read_all, running
+from tests.panes import pane
+from tests.plain_sockets import (
+    hear,
+    plain,
+    plain_datagrams,
+    plain_server,
+    say,
+    send_in_pieces,
+    target,
+)
+from tests.running import PATIENCE, ask, finished, read_all, running
 
 T = TypeVar("T")
 OURS, OUR_CLIENT, OUR_SERVER = "ours and ours", "our client, a plain server", "a plain client, our server"
@@ -55,67 +66,6 @@ def node(folder: Path) -> Iterator[dict[str, str]]:
 def pairing(request: pytest.FixtureRequest) -> str:
     """Whose the client is, and whose the server."""
     return str(request.param)
-
-
-def target(listener: tuple[str, str]) -> str:
-    """The client's string for a kind and an address."""
-    kind, address = listener
-    host, _, port = address.rpartition(":")
-    return f"{kind}:{host.strip('[]').replace(':', chr(92) + ':')}:{port}" if host else f"{kind}:{address}"
-
-
-def plain(where: str, folder: Path) -> socket.socket:
-    """A plain socket that is connected to what a client's string names."""
-    kind, _, rest = where.partition(":")
-    datagrams = kind.startswith("udp") or "datagram" in kind
-    if "unix" in kind:
-        return connect(str(folder / rest), socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM)
-    host, _, port = rest.rpartition(":")
-    return connect(
-        (host.replace("\\", ""), int(port)), socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM
-    )
-
-
-@contextmanager
-def plain_server(like: str, serve: Callable[[socket.socket], None], folder: Path) -> Iterator[str]:
-    """A server of plain sockets of the same kind: `serve` is given a connection, or a socket for datagrams, once."""
-    kind = like.partition(":")[0]
-    datagrams = kind.startswith("udp") or "datagram" in kind
-    family = socket.AF_UNIX if "unix" in kind else socket.AF_INET6 if "6" in kind else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM if datagrams else socket.SOCK_STREAM) as server:
-        path = folder / "plain.sock"
-        path.unlink(missing_ok=True)
-        addresses: dict[int, Any] = {
-            socket.AF_INET: ("127.0.0.1", 0),
-            socket.AF_INET6: ("::1", 0),
-            socket.AF_UNIX: str(path),
-        }
-        server.bind(addresses[family])
-        server.settimeout(PATIENCE)
-        failed: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                if datagrams:
-                    serve(server)
-                    return
-                peer, _ = server.accept()
-                with peer:
-                    peer.settimeout(PATIENCE)
-                    serve(peer)
-            except BaseException as problem:  # which the test shall show
-                failed.append(problem)
-
-        if not datagrams:
-            server.listen()
-        thread = threading.Thread(target=run)
-        thread.start()
-        name = server.getsockname()
-        try:
-            yield f"{kind}:{name}" if family == socket.AF_UNIX else target((kind, f"{name[0]}:{name[1]}"))
-        finally:
-            thread.join(PATIENCE)
-        assert not failed, failed
 
 
 @contextmanager
@@ -184,19 +134,6 @@ def test_a_server_that_answers_datagrams(pairing: str, node: dict[str, str], fol
     assert answer == data.upper()
 
 
-def plain_datagrams(where: str, folder: Path) -> socket.socket:
-    """A plain socket that can be answered: of UNIX, one with a path of its own."""
-    if not where.startswith("unix"):
-        return plain(where, folder)
-    client = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    client.settimeout(PATIENCE)
-    path = folder / "client.sock"
-    path.unlink(missing_ok=True)
-    client.bind(str(path))
-    client.connect(str(folder / where.partition(":")[2]))
-    return client
-
-
 def test_a_server_that_speaks_first(pairing: str, node: dict[str, str], folder: Path) -> None:
     """And is heard to the end, though the client speaks too."""
 
@@ -242,6 +179,45 @@ def test_a_person_types_the_answers(pairing: str, folder: Path) -> None:
             said = consult(where)
             console.wait_for(r"\[1 127\S+\] hello")
     assert said.decode() == typed
+
+
+@pytest.mark.needs("tmux")
+def test_a_client_that_loops_until_q(
+    pairing: str, node: dict[str, str], tmp_path: Path, folder: Path
+) -> None:
+    """Ours at a terminal; what it shows is what the server has answered."""
+    lines = ["hello", "grüße", "again"]
+
+    def loop() -> list[str]:
+        answers = []
+        with plain(where, folder) as client, client.makefile("rw", encoding="utf-8") as talk:
+            for line in takewhile(lambda typed: typed != "q", [*lines, "q"]):
+                print(line, file=talk, flush=True)
+                answers.append(next(talk).rstrip())
+        return answers
+
+    def at_a_terminal() -> list[str]:
+        with pane(tmp_path) as terminal:
+            terminal.run(f"clear; twistnet talk {where}")
+            terminal.wait_for(r"^\* talking with .*\n> *$")
+            answers = []
+            for line in lines:
+                terminal.type(f"{line}\r")
+                screen = terminal.wait_for(rf"^{line.upper()}\n> *$")
+                answers.append(screen.splitlines()[-2])
+            terminal.type("q\r")
+            terminal.wait_for(r"^\$$")
+            return answers
+
+    with served(pairing, node["upper"], upper_text, folder) as where:
+        assert met(pairing, at_a_terminal, loop) == ["HELLO", "GRÜSSE", "AGAIN"]
+
+
+def upper_text(peer: socket.socket) -> None:
+    """Answer each line, as text."""
+    with peer.makefile("rw", encoding="utf-8") as talk:
+        for line in talk:
+            print(line.upper(), end="", file=talk, flush=True)
 
 
 def test_a_time_out(pairing: str, node: dict[str, str], folder: Path) -> None:
@@ -337,14 +313,6 @@ def test_a_burst_of_messages_cut_at_random_places(pairing: str, node: dict[str, 
         assert met(pairing, ours, burst) == values
 
 
-def send_in_pieces(client: socket.socket, data: bytes) -> None:
-    """Send, cut at random places."""
-    chance, left = random.Random(len(data)), memoryview(data)
-    while left:
-        piece, left = left[: (cut := chance.randrange(1, 2000))], left[cut:]
-        client.sendall(piece)
-
-
 def test_a_file_whose_completion_both_sides_know(pairing: str, node: dict[str, str], folder: Path) -> None:
     content = os.urandom(300_000)
     digest = hashlib.sha256(content).hexdigest()
@@ -378,19 +346,6 @@ def test_a_file_whose_completion_both_sides_know(pairing: str, node: dict[str, s
     with served(pairing, node["files"], receive, folder) as where:
         assert met(pairing, ours, give) == digest
     assert stored.read_bytes() == content
-
-
-def say(peer: socket.socket, **message: Any) -> None:
-    """Send one message of a conversation about files."""
-    octets = json.dumps(message).encode()
-    peer.sendall(len(octets).to_bytes(4, "big") + octets)
-
-
-def hear(reader: Any, what: str) -> dict[str, Any]:
-    """The next message, which must say that."""
-    message = json.loads(reader.read(int.from_bytes(reader.read(4), "big")))
-    assert message["say"] == what
-    return dict(message)
 
 
 def test_text_and_a_log_of_it_in_utf_8(pairing: str, node: dict[str, str], folder: Path) -> None:
