@@ -112,6 +112,14 @@ def test_what_is_wrong_with_the_files_is_said_at_once(pems: Path, path: str, ca:
         parse_mtls_client(None, "server", "7", str(pems / path), str(pems / ca))
 
 
+def test_a_header_of_the_proxy_protocol_comes_before_tls(network: Network, pems: Path) -> None:
+    options = "interface=0.0.0.0:proxy_protocol=v2:proxy_allow_from=0.0.0.0/0"
+    serve(network, pems, f"guarded:mtls:{{0}}/server:7:ca={{0}}/ca.pem:{options}")
+    known = f"certificate={pems}/client.pem:ca={pems}/ca.pem"
+    assert echoed(network, f"proxied:mtls:server:7:{known}") == b"hello"
+    assert echoed(network, f"mtls:server:7:{known}") == b""
+
+
 @pytest.mark.parametrize(
     ("text", "local"),
     [

@@ -62,7 +62,7 @@ def take_header(arguments: Sequence[str], keywords: Mapping[str, str]) -> tuple[
 
 def introduced(prefix: str, endpoint: Any, header: Mapping[str, Any]) -> Any:
     """An endpoint of the kind that `prefix` names, with a header before all that it sends, TLS included."""
-    if prefix != "tls":
+    if prefix not in {"tls", "mtls"}:
         return ProxiedClientEndpoint(endpoint, **header)
     # Twisted has no public way to what is under its TLS that would keep its reading of certificates.
     endpoint._wrappedEndpoint = ProxiedClientEndpoint(endpoint._wrappedEndpoint, **header)
