@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.panes import pane
 from tests.running import BIN, Program, connect, finished, running
 
 x509 = pytest.importorskip("cryptography.x509", reason="needs twistnet[tls]")
@@ -142,6 +143,20 @@ def test_twistnet_send_over_tls(node: Program, folder: Path) -> None:
     assert (result.returncode, result.stderr.split()[0]) == (1, b"TLS"), "whose authority nobody knows"
 
 
+def test_twistnet_connect_over_tls(node: Program, folder: Path) -> None:
+    """It is the handshake that answers, and nothing stays open after it."""
+    port = node.addresses(3)[0][1].rpartition(":")[2]
+    told = []
+    for authority in (str(folder / "ca.crt"), os.devnull):
+        result = subprocess.run(
+            [BIN / "twistnet", "connect", f"tls:localhost:{port}"],
+            env={**os.environ, "SSL_CERT_FILE": authority},
+            capture_output=True, text=True, timeout=30, check=False, cwd=folder,
+        )  # fmt: skip
+        told.append((result.returncode, result.stdout.split(" in ")[0], result.stderr))
+    assert told == [(0, "OK 0", ""), (1, "TLS", "")]
+
+
 def test_a_folder_without_certificates_is_one_line(tmp_path: Path) -> None:
     result = finished(
         "twistd", "-n", "--pidfile=", "twistnet-echo", "--listen", "tls:none:0", folder=tmp_path
@@ -150,3 +165,18 @@ def test_a_folder_without_certificates_is_one_line(tmp_path: Path) -> None:
     assert result.stderr == (
         b"twistnet-echo: --listen: 'tls:none:0': there is no folder 'none' with .pem files in it\n"
     )
+
+
+@pytest.mark.needs("tmux")
+def test_a_conversation_over_tls_ends_with_the_last_word(node: Program, folder: Path) -> None:
+    port = node.addresses(3)[1][1].rpartition(":")[2]
+    with pane(folder) as terminal:
+        terminal.run(f"clear; SSL_CERT_FILE=ca.crt twistnet talk --wait 10s tls:localhost:{port}")
+        terminal.wait_for("^> *$")
+        terminal.type("hello\r")
+        terminal.wait_for(r"^> hello\nHELLO\n> *$")
+        terminal.type("last\rq\r")
+        terminal.wait_for(r"^LAST$")
+        terminal.wait_for(r"^\$$", within=5)
+        terminal.run("echo status $?")
+        terminal.wait_for("^status 0$")
