@@ -18,7 +18,7 @@ from twistnet.protocols.console import (
     ConsoleFactory,
 )
 from twistnet.protocols.switchboard import Switchboard
-from twistnet.simulation import Host, Network, OneByte, RandomSizes
+from twistnet.simulation import CutAt, Host, Network, OneByte, Partition, RandomSizes
 
 PORT = 7012
 LINKS = [
@@ -285,3 +285,30 @@ def test_to_go_at_a_terminal_is_to_quit(network: Network) -> None:
     world.board.attend(None)
     peer.say(b"nobody sees this\n")
     assert world.said() == []
+
+
+def test_lines_cut_at_every_place() -> None:
+    text = "é1\r\n日\n\nlast\n".encode()
+    for cut in range(1, len(text)):
+        with Network(link={"slicing": CutAt((cut,))}) as network:
+            world = World(network)
+            peer = world.peer()
+            peer.say(text)
+            assert world.said() == ["é1", "日", "", "last"]
+            world.board.typed("はい")
+            network.advance(1)
+            assert peer.received == "はい\n".encode()
+
+
+def test_what_is_said_during_a_partition_arrives_after_it(network: Network) -> None:
+    world = World(network)
+    peer = world.peer()
+    peer.say(b"before\n")
+    network.advance(1)
+    with network.fault(Partition("server", "client1")):
+        peer.say(b"during\n")
+        world.board.typed("are you there?")
+        assert world.said() == ["before"]
+    network.advance(60)
+    assert world.said() == ["before", "during"]
+    assert peer.received == b"are you there?\n"
