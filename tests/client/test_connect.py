@@ -195,3 +195,14 @@ def test_nobody_reads_the_output(folder: Path) -> None:
     ran = subprocess.run(["bash", "-c", command], capture_output=True, timeout=20, check=False, cwd=folder)
     assert (ran.returncode, ran.stdout.count(b"\n")) == (141, 1)
     assert b"Traceback" not in ran.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", ["connect unix:/none", "services"])
+def test_output_that_cannot_be_written(folder: Path, words: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        ran = subprocess.run(
+            [BIN / "twistnet", *words.split()],
+            stdout=full, stderr=subprocess.PIPE, timeout=20, check=False, cwd=folder,
+        )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (1, b"FAILED standard output: No space left on device\n")

@@ -5,6 +5,7 @@ The rule of this module: it reads the arguments and calls; Twisted is imported w
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Any
@@ -21,6 +22,9 @@ from .talk_command import talk
 
 __all__ = ["main"]
 
+_OUTPUT_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+"""What becomes of writing a line, to a pipe, a file or a terminal, that nobody has caught: the command has nothing else to do."""
+
 
 def _fill_closed_descriptors() -> None:
     """Put nothing in the place of standard streams that were closed, or the next file opened would be one of them."""
@@ -32,7 +36,7 @@ def _fill_closed_descriptors() -> None:
 
 
 class Commands(click.Group):
-    """Commands that end as programs do when they are interrupted, or when nobody reads their output."""
+    """Commands that end as programs do when they are interrupted, or when their output goes nowhere."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """See `click.Command.invoke`."""
@@ -42,11 +46,16 @@ class Commands(click.Group):
             from .outcome import INTERRUPTED
 
             sys.exit(INTERRUPTED)
-        except BrokenPipeError:
+        except OSError as error:
+            if error.errno not in _OUTPUT_ERRORS:
+                raise
             from .outcome import BROKEN_PIPE
 
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain as it exits
-            sys.exit(BROKEN_PIPE)
+            if error.errno == errno.EPIPE:
+                sys.exit(BROKEN_PIPE)
+            click.echo(f"FAILED standard output: {error.strerror}", err=True)
+            sys.exit(1)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
