@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.peers import Peer, connect, datagram_peer
+from tests.peers import DatagramPeer, Peer, connect, datagram_peer
 from twistnet import ConnectionConfig, guard
 from twistnet.config import DatagramConfig
 from twistnet.policies.guarded_datagrams import GuardedDatagramProtocol
@@ -312,3 +312,17 @@ def test_what_is_said_during_a_partition_arrives_after_it(network: Network) -> N
     network.advance(60)
     assert world.said() == ["before", "during"]
     assert peer.received == b"are you there?\n"
+
+
+def test_an_answer_that_the_kernel_will_not_have_is_said_not_to_have_gone(network: Network) -> None:
+    """Without a guard, too."""
+    world = World(network)
+    world.host.listenUNIXDatagram("/console", ConsoleDatagramProtocol(world.board, world.host))
+    peer = DatagramPeer()
+    port = world.host.listenUNIXDatagram("/peer", peer)
+    peer.transport.write(b"hi", "/console")
+    assert world.said() == ["hi"]
+    port.stopListening()
+    network.advance(1)
+    world.board.typed("hello")
+    assert "* 1 /peer was not told that: " in world.operator.lines[-1]

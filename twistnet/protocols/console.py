@@ -8,7 +8,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-from twisted.internet.error import ConnectionAborted, ConnectionDone, ConnectionLost
+from twisted.internet.error import (
+    ConnectionAborted,
+    ConnectionDone,
+    ConnectionLost,
+    InvalidAddressError,
+    MessageLengthError,
+)
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.protocol import DatagramProtocol, connectionDone
 from twisted.python.failure import Failure
@@ -169,7 +175,14 @@ class _Source:
         octets = _octets(text)
         if len(octets) > LONGEST_DATAGRAM:
             return f"{len(octets)} octets are too long for a datagram"
-        self._protocol.send(octets, self._address)
+        try:
+            self._protocol.send(octets, self._address)
+        except (
+            OSError,
+            MessageLengthError,
+            InvalidAddressError,
+        ) as problem:  # a guard would keep it to itself
+            return getattr(problem, "strerror", None) or str(problem)
         return ""
 
     def close(self) -> None:
