@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import signal
+import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -13,7 +15,7 @@ from typing import Any, TypeAlias, cast
 import pytest
 from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
 
-from tests.running import BIN, finished, running
+from tests.running import BIN, PATIENCE, finished, running
 from twistnet import EchoDatagramProtocol
 from twistnet.client.main import main
 from twistnet.simulation import BlackHole, NamesFail, Network, Refuse
@@ -176,6 +178,30 @@ def test_a_peer_that_does_not_speak_tls(folder: Path) -> None:
         ((_, address),) = node.addresses(1)
         ran = finished("twistnet", "connect", f"tls:{address}", folder=folder)
     assert (ran.returncode, ran.stdout.split()[0]) == (1, b"TLS")
+
+
+@pytest.mark.parametrize(
+    ("accepts", "said"), [(True, "RESET 104 ECONNRESET"), (False, "TIMEOUT 110 ETIMEDOUT")]
+)
+def test_a_peer_that_never_shakes_hands(folder: Path, accepts: bool, said: str) -> None:
+    """It closes, or says nothing: a connection alone is no answer of TLS."""
+    pytest.importorskip("OpenSSL", reason="needs twistnet[tls]")
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def hang_up() -> None:
+            peer, _ = listening.accept()
+            with peer:
+                peer.recv(10_000)
+
+        thread = threading.Thread(target=hang_up)
+        if accepts:
+            thread.start()
+        where = f"tls:127.0.0.1:{listening.getsockname()[1]}"
+        timeout = "20s" if accepts else "300ms"
+        ran = finished("twistnet", "connect", "--timeout", timeout, where, folder=folder)
+        if accepts:
+            thread.join(PATIENCE)
+    assert (ran.returncode, ran.stdout.decode().split(" in ")[0]) == (1, said)
 
 
 def test_interrupted_it_sums_up(folder: Path) -> None:
