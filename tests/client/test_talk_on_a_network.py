@@ -25,6 +25,7 @@ class Somebody:
     is_interactive = True
 
     def __init__(self) -> None:
+        self.is_full = False
         self.shown = ""
         self.listener: Any = None
         self.stops = 0
@@ -204,3 +205,15 @@ def test_datagrams_to_nobody(network: Network) -> None:
         network.run(done)
     assert raised.value.word == "REFUSED"
     assert somebody.stops == 1
+
+
+def test_while_no_more_can_be_shown_no_more_is_read(network: Network) -> None:
+    talk = Talk(network)
+    talk.somebody.is_full = True
+    talk.peer.say(b"x" * 1_000_000)
+    network.advance(5)
+    assert len(talk.somebody.heard) <= 65536
+    talk.somebody.is_full = False
+    talk.somebody.listener.caught_up()
+    network.advance(5)
+    assert talk.somebody.heard == "x" * 1_000_000

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
 from tests.panes import Pane, pane
-from tests.running import BIN, PATIENCE, connect, finished, read_all
+from tests.running import BIN, PATIENCE, ask, connect, finished, read_all
 
 needs_tmux = pytest.mark.needs("tmux")
 CONSOLE = "twistd -n --pidfile= twistnet-console --listen tcp:0 --listen udp:0 --graceful-timeout 3s"
@@ -80,6 +82,7 @@ def test_a_person_answers_many(tmp_path: Path) -> None:
 def test_what_is_hostile_is_harmless_and_the_terminal_stays_sane(tmp_path: Path) -> None:
     with served(tmp_path) as (terminal, streams, _), connect(streams) as peer:
         terminal.type("typing")
+        terminal.wait_for("^> typing$")
         peer.sendall(HOSTILE)
         seen = r"\] \\x1b\[2J\\x1b\[1;1H\\x1b\]0;pwned\\x07\\x1bc\\x9b31m\\x9b5m\\u202eevil\\rHello\\x08\\x00\\xff$"
         terminal.resize(140, 30)
@@ -152,6 +155,48 @@ def test_two_persons_talk(tmp_path: Path) -> None:
             other.wait_for(r"^\$$")
         terminal.press("C-d")
         assert ends_well(terminal, tmp_path) == "0"
+
+
+def test_a_terminal_that_takes_nothing_holds_up_nobody_else(tmp_path: Path) -> None:
+    """And once it does, all that was said is shown."""
+    (tmp_path / "node.toml").write_text(
+        '[services.console]\nlisten = ["unix:c.sock"]\n[services.echo]\nlisten = ["unix:e.sock"]\n'
+    )
+    screen, terminal = os.openpty()
+    program = f"""
+import fcntl, runpy, termios
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+runpy.run_path({str(BIN / "twistd")!r}, run_name="__main__")
+"""
+    node = subprocess.Popen(
+        [BIN / "python", "-c", program,
+         "-n", "--pidfile=", "twistnet", "--config", "node.toml"],
+        cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(terminal)
+    with node, os.fdopen(screen, "rb", buffering=0) as shown:
+        try:
+            seen = b""
+            while b"> " not in seen.rpartition(b"serves on")[2]:
+                seen += shown.read(65536)
+            with connect(f"{tmp_path}/c.sock") as peer, connect(f"{tmp_path}/e.sock") as other:
+                peer.setblocking(False)
+                said = 0
+                with suppress(BlockingIOError):
+                    while True:
+                        said += peer.send(b"%07d\n" % 0 * 1000)
+                assert ask(other, b"still there?") == b"still there?"
+                peer.setblocking(True)
+                feeding = Thread(target=lambda: peer.sendall(b"the last\n"))
+                feeding.start()
+                seen = b""
+                while b"the last" not in seen:
+                    seen += shown.read(65536)
+                feeding.join(PATIENCE)
+            assert seen.count(b"] 0000000\r") == said // 8
+        finally:
+            node.kill()
 
 
 def scripted(folder: Path, script: bytes, *options: str) -> tuple[subprocess.Popen[bytes], str]:

@@ -36,12 +36,13 @@ class Operator:
 
     def __init__(self, *, is_interactive: bool = True) -> None:
         self.is_interactive = is_interactive
-        self.shown = ""
+        self.is_full = False
+        self._pieces: list[str] = []
         self.before = ""
         self.paused = False
 
     def show(self, text: str) -> None:
-        self.shown += text
+        self._pieces.append(text)
 
     def prompt(self, text: str) -> None:
         self.before = text
@@ -51,6 +52,11 @@ class Operator:
 
     def resume(self) -> None:
         self.paused = False
+
+    @property
+    def shown(self) -> str:
+        """All that was shown."""
+        return "".join(self._pieces)
 
     def waits(self) -> bool:
         """Whether it may not go on."""
@@ -326,3 +332,34 @@ def test_an_answer_that_the_kernel_will_not_have_is_said_not_to_have_gone(networ
     network.advance(1)
     world.board.typed("hello")
     assert "* 1 /peer was not told that: " in world.operator.lines[-1]
+
+
+def test_while_no_more_can_be_shown_no_more_is_read(network: Network) -> None:
+    world = World(network)
+    peer, other = world.peer(), world.peer()
+    network.advance(1)
+    world.operator.is_full = True
+    peer.say(b"line of text, and more of it\n" * 30_000 + b"unfinished")
+    assert world.said() == ["line of text, and more of it"]
+    assert len(peer.transport.dataBuffer) > 50_000
+    other.say(b"me too\n" * 2)
+    assert world.said() == ["line of text, and more of it", "me too"]
+    world.operator.is_full = False
+    world.board.caught_up()
+    assert sorted(world.said()) == ["line of text, and more of it"] * 30_000 + ["me too"] * 2 + ["unfinished"]
+
+
+def test_who_is_not_heard_may_leave(network: Network) -> None:
+    world = World(network)
+    peer = world.peer()
+    network.advance(1)
+    world.operator.is_full = True
+    peer.say(b"hi\n" * 3)
+    assert world.said() == ["hi"]
+    world.board.typed("/close 1")
+    network.run(peer.ended)
+    peer.transport.loseConnection()
+    network.advance(10)
+    assert "has left" in world.operator.lines[-1]
+    world.board.caught_up()
+    assert world.said() == ["hi"]

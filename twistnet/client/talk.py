@@ -138,6 +138,9 @@ class _Conversation:
             self._person.prompt("")
             self._end()
 
+    def caught_up(self) -> None:
+        """Only who can be kept waiting was."""
+
     def _hear(self, octets: bytes) -> None:
         self._person.show(self._speech.text(octets))
 
@@ -177,6 +180,13 @@ class _StreamConversation(_Conversation, Protocol):
 
     def dataReceived(self, data: bytes) -> None:
         self._hear(data)
+        if self._person.is_full:
+            self.transport.pauseProducing()
+
+    def caught_up(self) -> None:
+        """All that was shown has been taken: read on."""
+        if self.transport.connected:
+            self.transport.resumeProducing()
 
     def readConnectionLost(self) -> None:
         """The peer has said all that it will."""

@@ -124,6 +124,14 @@ class ConsoleProtocol(FramedProtocol):
         self.transport.write(_octets(text) + b"\n")
         return ""
 
+    def hold(self, held: bool) -> None:
+        """Whether it is not to be heard at present; then nothing is read from it."""
+        if held:
+            self.pauseProducing()
+        else:
+            self.resumeProducing()
+            self._wait_for_rest()
+
     def _wait_for_rest(self) -> None:
         if self._stage is Stage.OPEN and not self._stops:
             self._stop_waiting()
@@ -184,6 +192,9 @@ class _Source:
         ) as problem:  # a guard would keep it to itself
             return getattr(problem, "strerror", None) or str(problem)
         return ""
+
+    def hold(self, held: bool) -> None:
+        """Who sends datagrams cannot be kept waiting; the guard limits what they send."""
 
     def close(self) -> None:
         """Forget it."""

@@ -26,6 +26,9 @@ class Correspondent(Protocol):
     def is_full(self) -> bool:
         """Whether it takes nothing more at present."""
 
+    def hold(self, held: bool) -> None:
+        """Whether it is not to be heard at present."""
+
 
 class Operator(Protocol):
     """The person, as the switchboard knows it: a `twistnet.terminal.person.Person`."""
@@ -33,6 +36,10 @@ class Operator(Protocol):
     @property
     def is_interactive(self) -> bool:
         """Whether it is one, and not a script."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more should be shown at present."""
 
     def show(self, text: str) -> None:
         """Show lines."""
@@ -60,6 +67,7 @@ class Switchboard:
         self._operator: Operator | None = None
         self._quit = quit
         self._held: str | None = None
+        self._unheard: set[int] = set()
 
     def attend(self, operator: Operator | None) -> None:
         """The person is there, or is gone."""
@@ -84,6 +92,9 @@ class Switchboard:
     def said(self, number: int, octets: bytes) -> None:
         """A peer has said a line."""
         self._do(self._console.said(number, octets))
+        if self._operator is not None and self._operator.is_full and number in self._peers:
+            self._unheard.add(number)
+            self._peers[number].hold(True)
 
     def noted(self, number: int, what: str) -> None:
         """Something else has become of a peer."""
@@ -92,6 +103,7 @@ class Switchboard:
     def left(self, number: int, why: str = "") -> None:
         """A peer has left."""
         del self._peers[number]
+        self._unheard.discard(number)
         self._do(self._console.left(number, why))
 
     def reads_again(self) -> None:
@@ -118,6 +130,13 @@ class Switchboard:
         """A script has no more to say: the peers are still heard. A person at a terminal wants to go."""
         if self._operator is not None and self._operator.is_interactive:
             self._do(self._console.typed("/quit"))
+
+    def caught_up(self) -> None:
+        """All that was shown has been taken: who was not heard for that is heard again."""
+        unheard, self._unheard = sorted(self._unheard), set()
+        for number in unheard:
+            if number in self._peers:
+                self._peers[number].hold(False)
 
     def _waits(self, line: str) -> bool:
         return self._console.waits(line, {number for number, peer in self._peers.items() if peer.is_full})

@@ -26,6 +26,7 @@ from ..units import one_line
 from .captured import Captured
 from .editor import LineEditor
 from .keys import Key, KeyReader
+from .output import TerminalOutput
 from .screen import Screen
 
 __all__ = ["Listener", "Person", "Script", "TerminalPerson", "at_terminal"]
@@ -49,6 +50,9 @@ class Listener(Protocol):
     def input_ended(self) -> None:
         """Nothing more will be typed."""
 
+    def caught_up(self) -> None:
+        """All that was shown has been taken, after the person was full."""
+
 
 class Person(Protocol):
     """Whoever types lines and reads what is shown."""
@@ -56,6 +60,10 @@ class Person(Protocol):
     @property
     def is_interactive(self) -> bool:
         """Whether it is one, and not a script."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing more should be shown, until `Listener.caught_up`."""
 
     def start(self, listener: Listener) -> None:
         """Begin to listen."""
@@ -149,6 +157,8 @@ class Script:
         reactor: Reads standard input.
     """
 
+    is_full = False
+
     def __init__(self, reactor: Any) -> None:
         self.is_interactive = os.isatty(0)
         self._listener: Listener | None = None
@@ -235,7 +245,7 @@ class TerminalPerson:
         self._keys = KeyReader()
         self._editor = LineEditor()
         self._screen = Screen(80)
-        self._output = 1
+        self._output: TerminalOutput | None = None
         self._captured: Captured | None = None
         self._prints: deque[bytes] = deque()
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
@@ -244,10 +254,15 @@ class TerminalPerson:
         self._waiting: list[str] = []
         self._waits = 0
 
+    @property
+    def is_full(self) -> bool:
+        """See `Person`."""
+        return self._output is not None and self._output.is_full
+
     def start(self, listener: Listener) -> None:
         """See `Person`."""
         self._listener = listener
-        self._output = os.dup(1)
+        self._output = TerminalOutput(self._reactor, 1, self._drained)
         self._screen.resize(self._columns())
         self._captured = Captured([fd for fd in (1, 2) if os.isatty(fd)], self._print)
         atexit.register(self.stop)
@@ -270,9 +285,10 @@ class TerminalPerson:
         self._flush()
         self._listener = None
         self._write(self._screen.leave())
+        if self._output is not None:
+            self._output.close()
+        self._output = None
         self._leave()
-        os.close(self._output)
-        self._output = 1
 
     def show(self, text: str) -> None:
         """See `Person`."""
@@ -337,7 +353,12 @@ class TerminalPerson:
     # What is shown
 
     def _write(self, text: str) -> None:
-        _write(self._output, text)
+        if self._output is not None:
+            self._output.write(text)
+
+    def _drained(self) -> None:
+        if self._listener is not None:
+            self._listener.caught_up()
 
     def _draw_line(self) -> None:
         if self._listener is not None:
@@ -362,7 +383,7 @@ class TerminalPerson:
 
     def _columns(self) -> int:
         try:
-            return os.get_terminal_size(self._output).columns or 80
+            return os.get_terminal_size(0).columns or 80
         except OSError:
             return 80
 
@@ -375,12 +396,12 @@ class TerminalPerson:
             modes[1] |= termios.OPOST | termios.ONLCR
             modes[3] &= ~(termios.ICANON | termios.ECHO | termios.IEXTEN)
             modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
-            termios.tcsetattr(0, termios.TCSADRAIN, modes)
+            termios.tcsetattr(0, termios.TCSANOW, modes)
 
     def _leave(self) -> None:
         if self._modes is not None:
             with suppress(termios.error):
-                termios.tcsetattr(0, termios.TCSADRAIN, self._modes)
+                termios.tcsetattr(0, termios.TCSANOW, self._modes)
             self._modes = None
 
     def _watch_signals(self) -> None:
