@@ -14,7 +14,10 @@ from twisted.logger import globalLogPublisher
 from tests.logged import Lines
 
 settings.register_profile(
-    "twistnet", deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow]
+    "twistnet",
+    deadline=None,
+    max_examples=100 if os.environ.get("CI") else 40,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("twistnet")
 
