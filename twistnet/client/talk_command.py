@@ -47,7 +47,8 @@ def talk(
     ENDPOINT is tcp:HOST:PORT, tcp6:HOST:PORT, unix:PATH, tls:HOST:PORT, udp:HOST:PORT, udp6:HOST:PORT or
     unix-datagram:PATH.
     """
-    from ..terminal.person import TerminalPerson, at_terminal
+    from ..terminal.standard_input import at_terminal
+    from ..terminal.typist import TerminalPerson
     from .outcome import run
     from .talk import talk_in_datagrams, talk_over_stream
     from .targets import datagram_target

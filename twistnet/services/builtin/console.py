@@ -65,7 +65,9 @@ class ConsoleService(Service):
         Raises:
             ConfigurationError: Another console does so in this process.
         """
-        from ...terminal.person import Script, TerminalPerson, at_terminal
+        from ...terminal.script import Script
+        from ...terminal.standard_input import at_terminal
+        from ...terminal.typist import TerminalPerson
 
         if _taken:
             raise ConfigurationError("there can be one console in a process: it has one standard input")
