@@ -160,8 +160,8 @@ def ask(port: int) -> dict[str, Any]:
 def ask_at_rest(ports: list[int]) -> dict[str, Any]:
     """How things are once no connection is left, and the sources that were idle have been forgotten."""
     wait_for_rest(ports[-1])
-    for port in ports[:GUARDS] * 10:  # some are in a bad mood
-        with suppress(ConnectionResetError), socket.socket() as client:
+    for port in ports[:GUARDS] * 10:  # some are in a bad mood, and reset at once
+        with suppress(OSError), socket.socket() as client:
             client.bind(("127.3.0.1", 0))
             client.settimeout(10)
             client.connect(("127.0.0.1", port))
