@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, TypeAlias
 
 import click
 from attrs import asdict, frozen
+from twisted.internet.threads import deferToThreadPool
 
 from ..errors import FilesError
 from ..protocols.files.client import FilesClient
@@ -86,6 +87,8 @@ async def get_files(session: Session, names: Sequence[str], output: str | None, 
 
     async def get(name: str) -> None:
         target = _target_of(session, name, output)
+        if isinstance(target, StandardOutput):
+            await deferToThreadPool(session.reactor, session.reactor.getThreadPool(), target.open)
         stored = await session.client.get(name, target, progress=session.bars.of(name))
         _tell("got", name, stored, as_json)
 
@@ -99,9 +102,12 @@ def _target_of(session: Session, name: str, output: str | None) -> Any:
     if output == "-":
         return StandardOutput(session.reactor)
     last = posixpath.basename(name)
-    if output is None:
-        return last
-    return Path(output) / last if Path(output).is_dir() else Path(output)
+    path = Path(last if output is None else output)
+    if output is not None and path.is_dir():
+        path /= last
+    # To replace a device or a pipe would be to remove it.
+    special = path.exists() and not path.is_file() and not path.is_dir()
+    return StandardOutput(session.reactor, path) if special else path
 
 
 async def list_folders(session: Session, folders: Sequence[str], as_json: bool) -> int:

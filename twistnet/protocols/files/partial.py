@@ -177,6 +177,10 @@ class Partial:
         """See to it that what was written is on disk."""
         os.fdatasync(self._descriptor)
 
+    def set_mode(self, mode: int) -> None:
+        """Say who may do what with it."""
+        os.fchmod(self._descriptor, mode)
+
     def commit(self, size: int, digest: str, folder: int, name: str) -> None:
         """Give the file its final name, once it is on disk; and see to it that the name is, too.
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from ...errors import FilesError
 from ...wire.file_names import PARTIALS
 from .folder import disk_problems
 from .partial import Partial
@@ -51,25 +53,26 @@ class Target(Protocol):
 
 
 class FileTarget:
-    """A file of that name, which is replaced.
+    """A file of that name, which is replaced. Its mode stays, and a link to it does.
 
     Args:
         path: Where the file will be.
 
     Raises:
-        FilesError: `busy`, if somebody else gets the same file; or the disk would not have it.
+        FilesError: `busy`, if somebody else gets the same file; `no-file`, if a device or a pipe is there; or the disk would not have it.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self._path = Path(path)
+        self._path = Path(os.path.realpath(path))
         name = self._path.name
         with disk_problems(str(path)):
-            if not name or self._path.is_dir():
-                raise IsADirectoryError(errno.EISDIR, "is a folder")
+            mode = _mode_of(path)
             self._folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 key = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
                 self._partial = Partial(self._folder, f"{PARTIALS}-{key}")
+                if mode is not None:
+                    self._partial.set_mode(mode | 0o600)  # it is to be gone on with
             except BaseException:
                 os.close(self._folder)
                 raise
@@ -101,6 +104,9 @@ class FileTarget:
     def finish(self, size: int, digest: str) -> None:
         """See `Target.finish`."""
         with disk_problems(str(self._path)):
+            mode = _mode_of(self._path)
+            if mode is not None:
+                self._partial.set_mode(mode)
             self._partial.commit(size, digest, self._folder, self._path.name)
 
     def close(self) -> None:
@@ -109,3 +115,16 @@ class FileTarget:
             self._partial.close()
         finally:
             os.close(self._folder)
+
+
+def _mode_of(path: str | os.PathLike[str]) -> int | None:
+    """Who may do what with the file that is there, if one is; nothing but a file is replaced."""
+    try:
+        mode = Path(path).stat().st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "is a folder")
+    if not stat.S_ISREG(mode):
+        raise FilesError("no-file", f"{os.fspath(path)} is not a regular file")
+    return mode & 0o777

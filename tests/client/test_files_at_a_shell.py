@@ -1,0 +1,87 @@
+"""`twistnet put`, `get`, `ls` and `rm`, and what a shell gives them: links, pipes, devices, modes, descriptors that are closed."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.running import PATIENCE, Program, finished, running
+
+STORED = b"what is stored"
+
+
+@pytest.fixture(scope="module")
+def program(folder: Path) -> Iterator[Program]:
+    """The service, with a file."""
+    (folder / "served").mkdir()
+    (folder / "served" / "x").write_bytes(STORED)
+    with running(
+        *["twistnet-files", "--folder", "served", "--writable", "--listen", "unix:f.sock"], folder=folder
+    ) as program:
+        program.addresses(1)
+        yield program
+
+
+def told(folder: Path, *words: str) -> tuple[int, str]:
+    """Exit status and errors of a command."""
+    ran = finished("twistnet", *words, folder=folder)
+    return ran.returncode, ran.stderr.decode()
+
+
+def test_a_link_stays_and_what_it_leads_to_is_replaced(folder: Path, program: Program) -> None:
+    """Be there something or not."""
+    (folder / "elsewhere").mkdir()
+    (folder / "elsewhere" / "old").write_bytes(b"old")
+    for name in ("old", "new"):
+        (folder / name).symlink_to(f"elsewhere/{name}")
+        assert told(folder, "get", "x", "-o", name, "unix:f.sock") == (0, "got x: 14 octets\n")
+        assert (folder / name).is_symlink()
+        assert (folder / "elsewhere" / name).read_bytes() == STORED
+    assert sorted(path.name for path in (folder / "elsewhere").iterdir()) == ["new", "old"]
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_pipe_is_written_into(folder: Path, program: Program, early: bool) -> None:
+    """Once somebody reads it, and it stays a pipe."""
+    pipe = folder / f"pipe-{early}"
+    os.mkfifo(pipe)
+    reading = os.O_RDONLY | os.O_NONBLOCK
+    reader = os.open(pipe, reading) if early else -1
+    with running("get", "x", "-o", pipe.name, "unix:f.sock", folder=folder, program="twistnet") as get:
+        if not early:
+            get.watch(0.5, lambda: get.output != "")
+            assert get.output == ""
+            reader = os.open(pipe, reading)
+        with os.fdopen(reader, "rb") as read:
+            get.wait_for("got x: 14 octets")
+            assert get.process.wait(PATIENCE) == 0
+            assert read.read() == STORED
+    assert pipe.is_fifo()
+
+
+def test_a_pipe_that_nobody_reads_can_be_interrupted(folder: Path, program: Program) -> None:
+    os.mkfifo(folder / "unread")
+    with running("get", "x", "-o", "unread", "unix:f.sock", folder=folder, program="twistnet") as get:
+        get.watch(0.5, lambda: get.output != "")
+        assert get.end(signal.SIGINT) == 130
+        assert get.output.strip() == ""
+
+
+def test_a_link_to_a_device_is_written_into(folder: Path, program: Program) -> None:
+    (folder / "null").symlink_to(os.devnull)
+    assert told(folder, "get", "x", "-o", "null", "unix:f.sock") == (0, "got x: 14 octets\n")
+    assert (folder / "null").readlink() == Path(os.devnull)
+    assert Path(os.devnull).is_char_device()
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o755])
+def test_the_mode_of_a_file_that_is_replaced_stays(folder: Path, program: Program, mode: int) -> None:
+    path = folder / f"mode-{mode:o}"
+    path.write_bytes(b"old")
+    path.chmod(mode)
+    assert told(folder, "get", "x", "-o", path.name, "unix:f.sock")[0] == 0
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (STORED, mode)
