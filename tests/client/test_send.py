@@ -206,14 +206,15 @@ def test_output_that_cannot_be_written(node: Program, folder: Path, index: int) 
 
 
 @pytest.mark.parametrize(
-    ("index", "closed"), [(0, "<&-"), (0, ">&-"), (0, "<&- >&- 2>&-"), (3, "<&- >&- 2>&-")]
+    ("index", "closed", "status"), [(0, ">&-", 0), (0, "<&- >&- 2>&-", 1), (3, "<&- >&- 2>&-", 1)]
 )
-def test_closed_standard_streams(node: Program, folder: Path, index: int, closed: str) -> None:
+def test_closed_standard_streams(node: Program, folder: Path, index: int, closed: str, status: int) -> None:
+    """What is closed is not taken for what is opened next."""
     result = subprocess.run(
         ["sh", "-c", f"exec {BIN}/twistnet send {target(node, index)} {closed}"],
         stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False, cwd=folder,
     )  # fmt: skip
-    assert (result.returncode, result.stderr) == (0, b"")
+    assert (result.returncode, result.stderr) == (status, b"")
 
 
 def test_an_answer_that_has_nowhere_to_go(node: Program, folder: Path) -> None:

@@ -32,7 +32,8 @@ def _fill_closed_descriptors() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDONLY)  # so that writing to it fails, as it should
+            # So that using it fails, as it should.
+            os.open(os.devnull, os.O_RDONLY if descriptor else os.O_WRONLY)
 
 
 class Commands(click.Group):

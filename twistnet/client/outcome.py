@@ -17,7 +17,7 @@ from twisted.internet import defer, error
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-__all__ = ["BROKEN_PIPE", "INTERRUPTED", "NetworkProblem", "network_problems", "run"]
+__all__ = ["BROKEN_PIPE", "INTERRUPTED", "NetworkProblem", "network_problems", "run", "told"]
 
 INTERRUPTED = 130
 """The exit status of a program that SIGINT ended: 128 and the number of the signal."""
@@ -130,11 +130,16 @@ def run(command: Callable[[Any], Coroutine[Deferred[Any], Any, int]]) -> int:
     return _status(outcomes[0])
 
 
+def told(problem: NetworkProblem) -> int:
+    """Say what the problem is; the exit status."""
+    click.echo(f"{problem.word} {problem.rest}", err=True)
+    return 1
+
+
 def _status(outcome: int | Failure) -> int:
     problem = outcome.value if isinstance(outcome, Failure) else None
     if isinstance(problem, NetworkProblem):
-        click.echo(f"{problem.word} {problem.rest}", err=True)
-        return 1
+        return told(problem)
     if isinstance(outcome, Failure):
         outcome.raiseException()
     return outcome

@@ -16,7 +16,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IHalfCloseableProtocol
 from twisted.internet.protocol import connectionDone
-from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -25,7 +24,7 @@ from ..protocols.framed import FramedProtocol
 from ..wire.framing import LineFramer
 from ..wire.messages import DEEPEST, decode_message, encode_error, encode_message, encode_reply
 from .outcome import BROKEN_PIPE, NetworkProblem
-from .standard import Output, Producer
+from .standard import Output, Producer, StandardStreams
 
 __all__ = ["Asking", "Channel", "Conversation"]
 
@@ -91,13 +90,14 @@ class Conversation:
         self._asking = asking
         self._status = 0
         self._problem: Failure | None = None
+        self._unreadable: Failure | None = None
         self._under_way: dict[
             int, _Line | None
         ] = {}  # by line, the first first; what is written for it, once that is known
         self._all_asked = self._output_is_full = self._paused = self._ending = False
         self._output = Output()
         self._input = _Lines(self, asking.max_message)
-        open_streams: Any = StandardIO  # whose arguments differ between systems
+        open_streams: Any = StandardStreams  # whose arguments differ between systems
         self._standard = open_streams(self._input, stdout=self._output.descriptor, reactor=clock)
         self._standard.registerProducer(Producer(self._full, self._free), True)
 
@@ -125,6 +125,11 @@ class Conversation:
         self._all_asked = True
         self._look()
 
+    def input_failed(self, problem: NetworkProblem) -> None:
+        """Standard input cannot be read any more; what came before that is answered."""
+        self._unreadable = Failure(problem)
+        self.all_asked()
+
     def output_ended(self) -> None:
         """Nobody reads standard output any more."""
         self._status = BROKEN_PIPE
@@ -136,8 +141,9 @@ class Conversation:
             return
         self._ending = True
         self._output.close()
-        if self._problem is not None and self._status != BROKEN_PIPE:
-            self.done.errback(self._problem)
+        problem = self._problem or self._unreadable
+        if problem is not None and self._status != BROKEN_PIPE:
+            self.done.errback(problem)
         else:
             self.done.callback(self._status)
 
@@ -268,6 +274,10 @@ class _Lines(FramedProtocol):
 
     def endReceived(self) -> None:
         self._conversation.all_asked()
+
+    def input_failed(self, problem: NetworkProblem) -> None:
+        """See `StandardStreams`."""
+        self._conversation.input_failed(problem)
 
     def framingFailed(self, error: RemoteProtocolError) -> None:
         self._conversation.cannot_ask(self._number + 1, error)

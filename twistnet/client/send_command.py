@@ -59,7 +59,7 @@ def send(
     ENDPOINT is tcp:HOST:PORT, tcp6:HOST:PORT, unix:PATH, tls:HOST:PORT, udp:HOST:PORT, udp6:HOST:PORT or
     unix-datagram:PATH.
     """
-    from .outcome import INTERRUPTED, run
+    from .outcome import INTERRUPTED, NetworkProblem, run, told
     from .send_datagram import exchange_datagrams, read_datagram
     from .send_stream import exchange_stream
     from .sending import Repetition, rewindable_input
@@ -86,5 +86,7 @@ def send(
         sys.exit(run(lambda reactor: times.of(reactor, once)))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    except NetworkProblem as problem:
+        sys.exit(told(problem))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

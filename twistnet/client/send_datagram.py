@@ -17,6 +17,7 @@ from twisted.internet.task import deferLater
 from ..endpoints.datagram_client import DatagramTarget
 from ..units import LONGEST_DATAGRAM
 from .outcome import BROKEN_PIPE, NetworkProblem, network_problems
+from .standard import reading_standard_input
 from .traffic import Traffic
 
 __all__ = ["exchange_datagrams", "read_datagram"]
@@ -27,8 +28,9 @@ def read_datagram() -> bytes:
 
     Raises:
         ValueError: It is too long for one.
+        NetworkProblem: It cannot be read.
     """
-    with open(0, "rb", closefd=False) as standard_input:
+    with reading_standard_input(), open(0, "rb", closefd=False) as standard_input:
         datagram = standard_input.read(LONGEST_DATAGRAM + 1)
     if len(datagram) > LONGEST_DATAGRAM:
         raise ValueError(

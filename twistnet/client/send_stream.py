@@ -20,12 +20,11 @@ from twisted.internet.interfaces import (
     ISSLTransport,
 )
 from twisted.internet.protocol import Factory, Protocol, connectionDone
-from twisted.internet.stdio import StandardIO
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from .outcome import BROKEN_PIPE, NetworkProblem, network_problems
-from .standard import Output, Producer, terminal_kept
+from .standard import Output, Producer, StandardStreams, terminal_kept
 from .targets import stream_target
 from .traffic import Traffic
 
@@ -84,7 +83,7 @@ class _StreamExchange(Protocol):
 
     def connectionMade(self) -> None:
         self._output = Output()
-        open_streams: Any = StandardIO  # whose arguments differ between systems
+        open_streams: Any = StandardStreams  # whose arguments differ between systems
         self._standard = open_streams(
             _StandardStreams(self), stdout=self._output.descriptor, reactor=self._clock
         )
@@ -134,6 +133,10 @@ class _StreamExchange(Protocol):
             self.transport.loseWriteConnection()
         elif self._hands_shaken:
             self._say_farewell()
+
+    def input_failed(self, problem: NetworkProblem) -> None:
+        """Standard input cannot be read: the peer is not to take what it has for the whole."""
+        self._give_up(Failure(problem))
 
     def handshakeCompleted(self) -> None:
         """TLS is ready: a farewell before that would be an abort."""
@@ -209,6 +212,10 @@ class _StandardStreams(Protocol):
 
     def readConnectionLost(self) -> None:
         self._exchange.input_ended()
+
+    def input_failed(self, problem: NetworkProblem) -> None:
+        """See `StandardStreams`."""
+        self._exchange.input_failed(problem)
 
     def writeConnectionLost(self) -> None:
         self._exchange.output_ended()

@@ -15,6 +15,7 @@ from typing import Any
 from attrs import frozen
 from twisted.internet.task import deferLater
 
+from .standard import reading_standard_input
 from .traffic import shown_traffic
 
 __all__ = ["Repetition", "rewindable_input"]
@@ -58,11 +59,13 @@ class Repetition:
 
 def rewindable_input() -> Callable[[], object]:
     """Have standard input be a file, if it is none; what goes back to where it begins."""
+    with reading_standard_input():
+        os.read(0, 0)
     with suppress(OSError):
         begin = os.lseek(0, 0, os.SEEK_CUR)
         return lambda: os.lseek(0, begin, os.SEEK_SET)
     with tempfile.TemporaryFile() as spool:
-        with open(0, "rb", closefd=False) as standard_input:
+        with reading_standard_input(), open(0, "rb", closefd=False) as standard_input:
             shutil.copyfileobj(standard_input, spool, 1 << 20)
         spool.flush()
         os.dup2(spool.fileno(), 0)

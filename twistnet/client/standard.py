@@ -5,17 +5,23 @@ The rule of this module: they are left as they were found, and what cannot be wr
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from attrs import frozen
+from twisted.internet.error import ConnectionDone
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.stdio import StandardIO
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
-__all__ = ["Output", "Producer", "terminal_kept"]
+from .outcome import NetworkProblem
+
+__all__ = ["Output", "Producer", "StandardStreams", "reading_standard_input", "terminal_kept"]
 
 
 @contextmanager
@@ -31,6 +37,40 @@ def terminal_kept() -> Iterator[None]:
         for descriptor, was in blocking.items():
             with suppress(OSError):
                 os.set_blocking(descriptor, was)
+
+
+@contextmanager
+def reading_standard_input() -> Iterator[None]:
+    """Raise a `NetworkProblem` for whatever standard input would not have."""
+    try:
+        yield
+    except OSError as problem:
+        raise NetworkProblem("FAILED", f"standard input: {problem.strerror}", problem.errno) from problem
+
+
+def _why_unreadable() -> NetworkProblem:
+    """Ask anew, but for no octet: Twisted does not say, and others may read on."""
+    try:
+        with reading_standard_input():
+            os.read(0, 0)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+    except NetworkProblem as problem:
+        return problem
+
+
+class StandardStreams(StandardIO):
+    """Standard input and output, for a protocol with a method `input_failed` that takes why the input cannot be read.
+
+    That is no end: what was to come is missing.
+    """
+
+    def childConnectionLost(self, fd: Any, reason: Failure) -> None:
+        """See `ProcessReader`."""
+        if fd == "read" and not reason.check(ConnectionDone):
+            if not self.disconnected:
+                self.protocol.input_failed(_why_unreadable())  # type: ignore[attr-defined]
+        else:
+            super().childConnectionLost(fd, reason)  # type: ignore[misc]  # not on every system
 
 
 @implementer(IPushProducer)
