@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.running import PATIENCE, Program, finished, running
+from tests.running import BIN, PATIENCE, Program, finished, running
 
 STORED = b"what is stored"
 
@@ -29,6 +30,20 @@ def program(folder: Path) -> Iterator[Program]:
 def told(folder: Path, *words: str) -> tuple[int, str]:
     """Exit status and errors of a command."""
     ran = finished("twistnet", *words, folder=folder)
+    return ran.returncode, ran.stderr.decode()
+
+
+def shell(folder: Path, line: str) -> tuple[int, str]:
+    """Exit status and errors of a line for a shell, in which $T is the command."""
+    ran = subprocess.run(
+        ["sh", "-c", line],
+        cwd=folder,
+        env={**os.environ, "T": str(BIN / "twistnet")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=PATIENCE,
+        check=False,
+    )
     return ran.returncode, ran.stderr.decode()
 
 
@@ -85,3 +100,21 @@ def test_the_mode_of_a_file_that_is_replaced_stays(folder: Path, program: Progra
     path.chmod(mode)
     assert told(folder, "get", "x", "-o", path.name, "unix:f.sock")[0] == 0
     assert (path.read_bytes(), path.stat().st_mode & 0o777) == (STORED, mode)
+
+
+@pytest.mark.parametrize(
+    ("redirection", "said"),
+    [
+        ("<&-", "Bad file descriptor"),
+        ("0> written", "Bad file descriptor"),
+        ("< /proc/$$/mem", "Input/output error"),
+    ],
+)
+def test_a_standard_input_that_cannot_be_read_is_not_an_empty_one(
+    folder: Path, program: Program, redirection: str, said: str
+) -> None:
+    """What is stored stays."""
+    (folder / "served" / "kept").write_bytes(STORED)
+    ended = shell(folder, f"$T put - --as kept unix:f.sock {redirection}")
+    assert ended == (1, f"FAILED standard input: {said}\n")
+    assert (folder / "served" / "kept").read_bytes() == STORED

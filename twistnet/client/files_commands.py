@@ -97,7 +97,8 @@ def put(
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except OSError as error:
-        raise click.UsageError(f"standard input: {error.strerror}") from error
+        click.echo(f"FAILED standard input: {error.strerror}", err=True)
+        sys.exit(1)
     _run(target, lambda session: put_files(session, sources, folder, as_json), timeout, attempts)
 
 

@@ -162,7 +162,11 @@ def _line_of(entry: Entry) -> str:
 
 
 def spooled() -> BinaryIO:
-    """Standard input, in a file without a name: its length comes first, so all of it must be there."""
+    """Standard input, in a file without a name: its length comes first, so all of it must be there.
+
+    Raises:
+        OSError: It cannot be read.
+    """
     spool: Any = tempfile.TemporaryFile()  # noqa: SIM115 - it is read until the file is stored
     with open(0, "rb", closefd=False) as standard_input:
         while piece := standard_input.read(1 << 20):
