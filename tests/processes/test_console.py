@@ -206,12 +206,17 @@ def scripted(folder: Path, script: bytes, *options: str) -> tuple[subprocess.Pop
         cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
     assert console.stdin is not None
-    assert console.stdout is not None
     console.stdin.write(script)
     console.stdin.close()
+    return console, address_of(console)
+
+
+def address_of(console: subprocess.Popen[bytes]) -> str:
+    """Where it listens for streams, once it does."""
+    assert console.stdout is not None
     for line in console.stdout:
         if found := re.search(rb"serves on tcp (\S+)", line):
-            return console, found[1].decode()
+            return found[1].decode()
     raise AssertionError("it does not serve")
 
 
@@ -244,6 +249,19 @@ def test_after_the_end_of_a_script_peers_are_still_heard(tmp_path: Path) -> None
             assert any(b"] anybody?" in line for line in console.stdout)
         console.terminate()
         assert console.wait(PATIENCE) == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("redirection", ["</dev/null", "<&-"])
+def test_without_an_input_it_serves_as_if_that_had_ended(tmp_path: Path, redirection: str) -> None:
+    command = f"exec {BIN}/{CONSOLE} {redirection} 2>&1"
+    with subprocess.Popen(["sh", "-c", command], cwd=tmp_path, stdout=subprocess.PIPE) as console:
+        try:
+            with connect(address_of(console)) as peer:
+                peer.sendall(b"anybody?\n")
+                assert console.stdout is not None
+                assert any(b"] anybody?" in line for line in console.stdout)
+        finally:
+            console.kill()
 
 
 def test_there_is_one_console_in_a_process(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ The rule of this module: they are used as they were found, because others share 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -25,6 +26,8 @@ def at_terminal() -> bool:
 
 def may_read() -> bool:
     """Whether standard input is open, and no terminal that would stop the process because that is in the background."""
+    if sys.__stdin__ is None:  # it was closed, and the descriptor may be another's by now
+        return False
     try:
         os.fstat(0)
         return not os.isatty(0) or os.tcgetpgrp(0) == os.getpgrp()
