@@ -118,3 +118,12 @@ def test_a_standard_input_that_cannot_be_read_is_not_an_empty_one(
     ended = shell(folder, f"$T put - --as kept unix:f.sock {redirection}")
     assert ended == (1, f"FAILED standard input: {said}\n")
     assert (folder / "served" / "kept").read_bytes() == STORED
+
+
+def test_a_file_that_does_not_tell_its_size_is_read_to_its_end(folder: Path, program: Program) -> None:
+    """As those of the kernel are; an empty one is still empty."""
+    (folder / "empty").touch()
+    version = Path("/proc/version").read_bytes()
+    said = f"stored version: {len(version)} octets\nstored empty: 0 octets\n"
+    assert told(folder, "put", "/proc/version", "empty", "unix:f.sock") == (0, said)
+    assert (folder / "served" / "version").read_bytes() == version

@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -60,6 +61,8 @@ class Source:
                 raise IsADirectoryError(errno.EISDIR, "is a folder")
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise FilesError("no-file", f"{os.fsdecode(path)} is not a regular file")
+            if not os.fstat(descriptor).st_size:  # which those of the kernel say whatever is in them
+                _spool(descriptor)
             return cls(descriptor)
         except BaseException:
             os.close(descriptor)
@@ -117,6 +120,15 @@ class Source:
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+
+def _spool(descriptor: int) -> None:
+    """Have a descriptor be one of all that can be read from it, in a file without a name."""
+    with tempfile.TemporaryFile() as spool:
+        while piece := os.read(descriptor, PIECE):
+            spool.write(piece)
+        spool.flush()
+        os.dup2(spool.fileno(), descriptor, inheritable=False)
 
 
 class Partial:
