@@ -40,6 +40,15 @@ def test_wrong_usage_is_exit_status_2(network: Network, words: list[str], said: 
     assert network.clock.now == 0
 
 
+@pytest.mark.parametrize("command", ["connect", "send", "request", "talk", "put x", "get x", "ls", "rm x"])
+@pytest.mark.parametrize("none", ["0", "0ms"])
+def test_a_timeout_of_nothing_is_wrong_usage(network: Network, command: str, none: str) -> None:
+    with network.on(network.host("here")):
+        result = CliRunner().invoke(main, [*command.split(), "--timeout", none, "localhost", "1"])
+    assert result.exit_code == 2
+    assert f"Invalid value for '--timeout': {none!r} is no time at all" in result.stderr
+
+
 def test_help_and_version() -> None:
     runner = CliRunner()
     assert "unix-datagram:PATH" in runner.invoke(main, ["send", "--help"]).output

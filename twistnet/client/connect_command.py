@@ -25,7 +25,9 @@ __all__ = ["connect"]
     metavar="NUMBER",
     help="How often to try; once if unset, or with --every until Ctrl-C.",
 )
-@click.option("--every", type=Duration(), help="From one attempt to the next; 1s if there is a --count.")
+@click.option(
+    "--every", type=Duration(may_be_zero=True), help="From one attempt to the next; 1s if there is a --count."
+)
 @click.option("--json", "as_json", is_flag=True, help="Tell each attempt in JSON, one a line.")
 def connect(
     target: tuple[str, ...], timeout: float, count: int | None, every: float | None, as_json: bool

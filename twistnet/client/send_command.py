@@ -22,7 +22,9 @@ __all__ = ["send"]
     "--timeout", type=Duration(), default="30s", show_default=True, help="How long any one wait may take."
 )
 @click.option(
-    "--wait", type=Duration(), help="Over datagrams: take all replies for so long, not just the first."
+    "--wait",
+    type=Duration(may_be_zero=True),
+    help="Over datagrams: take all replies for so long, not just the first.",
 )
 @click.option(
     "--count",
@@ -32,7 +34,10 @@ __all__ = ["send"]
     help="How often to do it; each time over a connection, or from a port, of its own.",
 )
 @click.option(
-    "--interval", type=Duration(), default="0", help="With --count: from one beginning to the next."
+    "--interval",
+    type=Duration(may_be_zero=True),
+    default="0",
+    help="With --count: from one beginning to the next.",
 )
 @click.option("--hex-dump", is_flag=True, help="Show what is sent (>) and what comes (<) on standard error.")
 @click.option(

@@ -23,7 +23,7 @@ __all__ = ["talk"]
 @click.option("--hex", "as_hex", is_flag=True, help="Type octets in hexadecimal, and show them so.")
 @click.option(
     "--wait",
-    type=Duration(),
+    type=Duration(may_be_zero=True),
     help="How long to hear the peer once you have ended.  [default: 1s over a stream, or else 0]",
 )
 @click.option(
