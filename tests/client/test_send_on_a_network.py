@@ -135,6 +135,14 @@ def test_nobody_there(network: Network, send: Send) -> None:
             assert seconds < 1
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_that_nobody_is_at_an_address_is_known_at_once(send: Send, host: str) -> None:
+    """No name is looked up, so there is no other address to try after a while."""
+    status, _, err, seconds = send(host, f"{PORT}")
+    assert (status, err.partition(" ")[0]) == (1, "REFUSED")
+    assert seconds < 0.1
+
+
 def test_no_way_there(send: Send) -> None:
     """Nobody has the address: what becomes of that is the network's to say, and one line."""
     for words in (("tcp:192.0.2.77:1",), ("udp:192.0.2.77:1",)):

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from typing import Any
 
-from twisted.internet.endpoints import HostnameEndpoint, TCP6ClientEndpoint, clientFromString
+from twisted.internet.abstract import isIPAddress, isIPv6Address
+from twisted.internet.endpoints import (
+    HostnameEndpoint,
+    TCP4ClientEndpoint,
+    TCP6ClientEndpoint,
+    clientFromString,
+)
 from twisted.internet.interfaces import IStreamClientEndpointStringParserWithReactor
 from twisted.plugin import getPlugins
 
@@ -44,7 +50,7 @@ def stream_target(reactor: Any, words: Sequence[str], proxy_protocol: str | None
     if proxy_protocol:
         return stream_target(reactor, [f"proxied:{words[0]}:version={proxy_protocol}"])
     if len(words) == 2:
-        return HostnameEndpoint(reactor, *parse_peer(words[0], words[1]))
+        return _named(reactor, *parse_peer(words[0], words[1]))
     (prefix, *arguments), keywords = split_description(words[0])
     if prefix == "proxied":
         inner, header = take_header(arguments, keywords)
@@ -57,6 +63,15 @@ def stream_target(reactor: Any, words: Sequence[str], proxy_protocol: str | None
     except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
         reason = re.sub(r"^\S+\(\) ", "", str(error)) or type(error).__name__
         raise ValueError(f"{words[0]!r} cannot be used: {reason}") from error
+
+
+def _named(reactor: Any, host: str, port: int) -> Any:
+    """An address is connected to at once: where there can be several, a refusal is told only after a time to try others."""
+    if isIPAddress(host):
+        return TCP4ClientEndpoint(reactor, host, port)
+    if isIPv6Address(host):
+        return TCP6ClientEndpoint(reactor, host, port)
+    return HostnameEndpoint(reactor, host, port)
 
 
 def _check(text: str, prefix: str, arguments: Sequence[str], keywords: dict[str, str]) -> None:
