@@ -127,3 +127,28 @@ def test_a_file_that_does_not_tell_its_size_is_read_to_its_end(folder: Path, pro
     said = f"stored version: {len(version)} octets\nstored empty: 0 octets\n"
     assert told(folder, "put", "/proc/version", "empty", "unix:f.sock") == (0, said)
     assert (folder / "served" / "version").read_bytes() == version
+
+
+@pytest.mark.parametrize("words", ["ls", "ls --json", "get --json x -o full.x", "get x -o -"])
+def test_what_cannot_be_written_is_not_the_peers_doing(folder: Path, program: Program, words: str) -> None:
+    said = "FAILED standard output: No space left on device\n"
+    assert shell(folder, f"$T {words} unix:f.sock > /dev/full") == (1, said)
+
+
+@pytest.mark.parametrize("words", ["ls", "ls --json", "put --json put.x", "rm --json gone"])
+def test_output_that_nobody_reads_ends_quietly(folder: Path, program: Program, words: str) -> None:
+    (folder / "put.x").touch()
+    (folder / "served" / "gone").touch()
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as output:
+        ran = subprocess.run(
+            [str(BIN / "twistnet"), *words.split(), "unix:f.sock"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.PIPE,
+            timeout=PATIENCE,
+            check=False,
+        )
+    assert (ran.returncode, ran.stderr) == (141, b"")

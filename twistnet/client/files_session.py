@@ -7,6 +7,7 @@ their turn; what the network does ends them all.
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import tempfile
 from collections.abc import Callable, Coroutine, Sequence
@@ -22,7 +23,7 @@ from ..errors import FilesError
 from ..protocols.files.client import FilesClient
 from ..units import one_line
 from ..wire.file_messages import Entry, Stored
-from .outcome import BROKEN_PIPE, network_problems, run
+from .outcome import BROKEN_PIPE, NetworkProblem, network_problems, run
 from .progress import Bars
 from .standard_output import OutputClosed, StandardOutput
 from .targets import stream_target
@@ -56,6 +57,8 @@ def run_session(target: Sequence[str], work: Work, timeout: float, attempts: int
         with network_problems(" ".join(target), timeout):
             try:
                 status = await work(Session(client, bars, reactor))
+            except OutputClosed:
+                return BROKEN_PIPE
             finally:
                 bars.stop()
             await client.close()
@@ -92,10 +95,7 @@ async def get_files(session: Session, names: Sequence[str], output: str | None, 
         stored = await session.client.get(name, target, progress=session.bars.of(name))
         _tell("got", name, stored, as_json)
 
-    try:
-        return await _each(names, get)
-    except OutputClosed:
-        return BROKEN_PIPE
+    return await _each(names, get)
 
 
 def _target_of(session: Session, name: str, output: str | None) -> Any:
@@ -116,9 +116,9 @@ async def list_folders(session: Session, folders: Sequence[str], as_json: bool) 
     async def show(folder: str) -> None:
         entries = await session.client.list(folder)
         if len(folders) > 1 and not as_json:
-            click.echo(f"{one_line(folder)}:")
+            _print(f"{one_line(folder)}:")
         for entry in entries:
-            click.echo(json.dumps({"in": folder, **asdict(entry)}) if as_json else _line_of(entry))
+            _print(json.dumps({"in": folder, **asdict(entry)}) if as_json else _line_of(entry))
 
     return await _each(folders, show)
 
@@ -129,7 +129,7 @@ async def remove_files(session: Session, names: Sequence[str], as_json: bool) ->
     async def remove(name: str) -> None:
         await session.client.remove(name)
         if as_json:
-            click.echo(json.dumps({"did": "removed", "name": name}))
+            _print(json.dumps({"did": "removed", "name": name}))
         else:
             click.echo(f"removed {one_line(name)}", err=True)
 
@@ -150,9 +150,21 @@ async def _each(names: Sequence[str], work: Callable[[str], Coroutine[Any, Any, 
 
 def _tell(did: str, name: str, stored: Stored, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({"did": did, "name": name, "size": stored.size, "sha256": stored.digest}))
+        _print(json.dumps({"did": did, "name": name, "size": stored.size, "sha256": stored.digest}))
     else:
         click.echo(f"{did} {one_line(name)}: {stored.size} octets", err=True)
+
+
+def _print(line: str) -> None:
+    """Write a line to standard output, whose failure is not the network's."""
+    data = f"{line}\n".encode(errors="replace")
+    try:
+        while data:
+            data = data[os.write(1, data) :]
+    except BrokenPipeError:
+        raise OutputClosed from None
+    except OSError as error:
+        raise NetworkProblem("FAILED", f"standard output: {error.strerror}", error.errno) from error
 
 
 def _line_of(entry: Entry) -> str:
