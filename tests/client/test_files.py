@@ -91,8 +91,8 @@ def test_what_was_done_in_json(folder: Path, program: Program) -> None:
             1,
             "NOT-FOUND nothing: there is no such file or folder\nNOT-FOUND here: ",
         ),
-        ("put absent unix:f.sock", 1, "NOT-FOUND absent: there is no such file or folder\n"),
-        ("put served unix:f.sock", 1, "IS-FOLDER served: it is a folder\n"),
+        ("put absent unix:f.sock", 1, "NOT-FOUND absent: there is no such file or folder, here\n"),
+        ("put served unix:f.sock", 1, "IS-FOLDER served: it is a folder, here\n"),
         (
             "put large unix:f.sock",
             1,

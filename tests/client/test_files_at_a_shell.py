@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -11,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.running import BIN, PATIENCE, Program, finished, running
+from twistnet.errors import FilesError
+from twistnet.protocols.files.folder import local_problems
+from twistnet.protocols.files.store import FileStore
+from twistnet.protocols.files.target import FileTarget
 
 STORED = b"what is stored"
 
@@ -152,3 +157,42 @@ def test_output_that_nobody_reads_ends_quietly(folder: Path, program: Program, w
             check=False,
         )
     assert (ran.returncode, ran.stderr) == (141, b"")
+
+
+@pytest.fixture
+def occupied(folder: Path) -> Iterator[Path]:
+    """A file that somebody else gets, and a name that somebody else puts."""
+    target = FileTarget(folder / "occupied")
+    store = FileStore(folder / "served", writable=True)
+    upload = store.put("taken", 1)
+    yield folder / "occupied"
+    upload.close()
+    store.close()
+    target.close()
+
+
+def test_what_is_wrong_here_is_not_told_as_the_servers_doing(
+    folder: Path, program: Program, occupied: Path
+) -> None:
+    (folder / "folder").mkdir()
+    (folder / "x").write_bytes(STORED)
+    (folder / "loop").symlink_to("loop")
+    os.mkfifo(folder / "fifo")
+    for words, said in {
+        "put absent": "NOT-FOUND absent: there is no such file or folder, here",
+        "put loop": "NOT-FOUND loop: there is no such file or folder, here",
+        "put folder": "IS-FOLDER folder: it is a folder, here",
+        "put fifo": "NO-FILE fifo: it is not a regular file, here",
+        "get x -o occupied": "BUSY occupied: somebody else is at it, here",
+        "get x -o absent/y": "NOT-FOUND absent/y: there is no such file or folder, here",
+        "put x --as taken": "BUSY taken: somebody else is at it",
+        "get absent": "NOT-FOUND absent: there is no such file or folder",
+    }.items():
+        assert told(folder, *words.split(), "--attempts", "1", "unix:f.sock") == (1, said + "\n")
+
+
+def test_what_may_not_be_done_here_is_said_to_be_so() -> None:
+    """Root, as which tests may run, may do everything."""
+    with pytest.raises(FilesError) as raised, local_problems("secret"):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    assert (raised.value.code, raised.value.text) == ("denied", "secret: permission denied, here")

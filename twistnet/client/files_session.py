@@ -40,6 +40,8 @@ class Session:
     reactor: Any
 
 
+_NAMELESS = {"busy", "changed", "digest-mismatch", "no-file"}
+
 Work: TypeAlias = Callable[[Session], Coroutine[Any, Any, int]]
 
 
@@ -143,9 +145,16 @@ async def _each(names: Sequence[str], work: Callable[[str], Coroutine[Any, Any, 
         try:
             await work(name)
         except FilesError as problem:
-            click.echo(f"{problem.code.upper()} {one_line(problem.text)}", err=True)
+            click.echo(f"{problem.code.upper()} {one_line(_named(name, problem))}", err=True)
             status = 1
     return status
+
+
+def _named(name: str, problem: FilesError) -> str:
+    """What a problem says, after the name of the file if it is one of those that do not name it themselves."""
+    said = (f"{name}: ", f"{posixpath.basename(name)}: ")
+    names_it = problem.text.startswith(said) or problem.text.endswith(", here")
+    return problem.text if names_it or problem.code not in _NAMELESS else f"{name}: {problem.text}"
 
 
 def _tell(did: str, name: str, stored: Stored, as_json: bool) -> None:

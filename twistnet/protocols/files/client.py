@@ -39,7 +39,7 @@ from ...wire.file_messages import (
 )
 from ...wire.files import Role
 from .conversation import Conversation
-from .folder import disk_problems
+from .folder import local_problems
 from .partial import Source
 from .target import FileTarget, Target
 
@@ -296,7 +296,7 @@ def _tell_nobody(there: int, size: int) -> None:
 
 def _open_source(source: str | os.PathLike[str] | BinaryIO) -> Source:
     shown = source if isinstance(source, str) else getattr(source, "name", source)
-    with disk_problems(str(shown)):
+    with local_problems(str(shown)):
         if isinstance(source, str | os.PathLike):
             return Source.of_path(source)
         return Source(os.dup(source.fileno()))

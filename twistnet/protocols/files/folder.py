@@ -16,7 +16,7 @@ from ...errors import FilesError
 from ...wire.file_messages import Entry
 from ...wire.file_names import PARTIALS, split_name
 
-__all__ = ["Folder", "disk_problems", "parts_of"]
+__all__ = ["Folder", "disk_problems", "local_problems", "parts_of"]
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -43,8 +43,26 @@ def disk_problems(name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        code, text = _CODES.get(error.errno or 0, ("failed", error.strerror or "the disk failed"))
+        code, text = _words_for(error)
         raise FilesError(code, f"{name or 'the folder'}: {text}") from error
+
+
+@contextmanager
+def local_problems(name: str) -> Iterator[None]:
+    """What the disk of a client would not have within, as a `FilesError` that nobody takes for the server's."""
+    try:
+        yield
+    except OSError as error:
+        code, text = _words_for(error)
+        if code == "denied":
+            text = "permission denied"
+        raise FilesError(code, f"{name}: {text}, here") from error
+    except FilesError as problem:
+        raise FilesError(problem.code, f"{name}: {problem.text}, here") from problem
+
+
+def _words_for(error: OSError) -> tuple[str, str]:
+    return _CODES.get(error.errno or 0, ("failed", error.strerror or "the disk failed"))
 
 
 def parts_of(name: str) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Source:
             if stat.S_ISDIR(os.fstat(descriptor).st_mode):
                 raise IsADirectoryError(errno.EISDIR, "is a folder")
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FilesError("no-file", f"{os.fsdecode(path)} is not a regular file")
+                raise FilesError("no-file", "it is not a regular file")
             if not os.fstat(descriptor).st_size:  # which those of the kernel say whatever is in them
                 _spool(descriptor)
             return cls(descriptor)
@@ -241,7 +241,7 @@ def _locked(folder: int, name: str) -> int:
             os.close(descriptor)
             raise
         os.close(descriptor)
-    raise FilesError("busy", "somebody else is sending it")
+    raise FilesError("busy", "somebody else is at it")
 
 
 def _is_called(status: os.stat_result, folder: int, name: str) -> bool:

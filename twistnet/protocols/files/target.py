@@ -16,7 +16,7 @@ from typing import Protocol
 
 from ...errors import FilesError
 from ...wire.file_names import PARTIALS
-from .folder import disk_problems
+from .folder import local_problems
 from .partial import Partial
 
 __all__ = ["FileTarget", "Target"]
@@ -65,7 +65,8 @@ class FileTarget:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = Path(os.path.realpath(path))
         name = self._path.name
-        with disk_problems(str(path)):
+        self._shown = os.fsdecode(path)
+        with local_problems(self._shown):
             mode = _mode_of(path)
             self._folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
@@ -80,7 +81,7 @@ class FileTarget:
 
     def begin(self) -> tuple[int, str]:
         """See `Target.begin`."""
-        with disk_problems(str(self._path)):
+        with local_problems(self._shown):
             if not self._looked:
                 self._partial.look()
             self._looked = True
@@ -88,22 +89,22 @@ class FileTarget:
 
     def restart(self) -> None:
         """See `Target.restart`."""
-        with disk_problems(str(self._path)):
+        with local_problems(self._shown):
             self._partial.restart()
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """See `Target.write`."""
-        with disk_problems(str(self._path)):
+        with local_problems(self._shown):
             self._partial.write(pieces)
 
     def flush(self) -> None:
         """See `Target.flush`."""
-        with disk_problems(str(self._path)):
+        with local_problems(self._shown):
             self._partial.flush()
 
     def finish(self, size: int, digest: str) -> None:
         """See `Target.finish`."""
-        with disk_problems(str(self._path)):
+        with local_problems(self._shown):
             mode = _mode_of(self._path)
             if mode is not None:
                 self._partial.set_mode(mode)
@@ -126,5 +127,5 @@ def _mode_of(path: str | os.PathLike[str]) -> int | None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "is a folder")
     if not stat.S_ISREG(mode):
-        raise FilesError("no-file", f"{os.fspath(path)} is not a regular file")
+        raise FilesError("no-file", "it is not a regular file")
     return mode & 0o777
