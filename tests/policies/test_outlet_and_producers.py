@@ -11,6 +11,7 @@ from twisted.internet.protocol import Factory, Protocol
 from zope.interface import implementer
 
 from tests.peers import Peer, connect
+from tests.policies.serving import PORT, start
 from twistnet import ConnectionConfig, EchoFactory, guard
 from twistnet.simulation import Network
 
@@ -148,3 +149,15 @@ def test_what_was_granted_and_is_granted_anew_is_not_lost(network: Network) -> N
     peer = connect(network, client, "server", 7007)
     network.advance(10)
     assert len(peer.received) == 70_000 + 100 * 71_000
+
+
+@pytest.mark.parametrize("values", [{"rate": 10_000_000}, {"lifetime": 3600}])
+def test_a_protocol_may_have_producers_paused_sooner(network: Network, values: dict[str, Any]) -> None:
+    """As with Twisted's own transports, whose `bufferSize` is there to be set."""
+    served = start(network, Protocol, **values)
+    connect(network, network.host("client"), "server", PORT, reads=False)
+    network.settle()
+    transport = served.made[0].transport
+    assert transport.bufferSize == 65536
+    transport.bufferSize = 1000
+    assert transport.bufferSize == 1000

@@ -25,8 +25,19 @@ if TYPE_CHECKING:
 __all__ = ["DatagramEndpointPlugin", "StreamClientEndpointPlugin", "StreamServerEndpointPlugin"]
 
 
+class _Prefix:
+    """A prefix, and by name what reads the strings that begin with it."""
+
+    def __init__(self, prefix: str, parser: str) -> None:
+        self.prefix = prefix
+        self.parser = parser
+
+    def _parse(self, reactor: Any, *args: object, **kwargs: object) -> Any:
+        return namedAny(self.parser)(reactor, *args, **kwargs)
+
+
 @implementer(IPlugin, IDatagramServerEndpointStringParser)
-class DatagramEndpointPlugin:
+class DatagramEndpointPlugin(_Prefix):
     """Adds a prefix to `twistnet.datagram_server_from_string`, from a file in `twisted/plugins`.
 
     Args:
@@ -35,17 +46,13 @@ class DatagramEndpointPlugin:
             returns an `IDatagramServerEndpoint`.
     """
 
-    def __init__(self, prefix: str, parser: str) -> None:
-        self.prefix = prefix
-        self.parser = parser
-
     def parse_datagram_server(self, reactor: Any, *args: str, **kwargs: str) -> IDatagramServerEndpoint:
         """See `IDatagramServerEndpointStringParser.parse_datagram_server`."""
-        return cast("IDatagramServerEndpoint", namedAny(self.parser)(reactor, *args, **kwargs))
+        return cast("IDatagramServerEndpoint", self._parse(reactor, *args, **kwargs))
 
 
 @implementer(IPlugin, IStreamClientEndpointStringParserWithReactor)
-class StreamClientEndpointPlugin:
+class StreamClientEndpointPlugin(_Prefix):
     """Adds a prefix to Twisted's `clientFromString`, from a file in `twisted/plugins`.
 
     Args:
@@ -54,17 +61,13 @@ class StreamClientEndpointPlugin:
             returns an `IStreamClientEndpoint`.
     """
 
-    def __init__(self, prefix: str, parser: str) -> None:
-        self.prefix = prefix
-        self.parser = parser
-
     def parseStreamClient(self, reactor: Any, *args: object, **kwargs: object) -> IStreamClientEndpoint:
         """See `IStreamClientEndpointStringParserWithReactor.parseStreamClient`."""
-        return cast("IStreamClientEndpoint", namedAny(self.parser)(reactor, *args, **kwargs))
+        return cast("IStreamClientEndpoint", self._parse(reactor, *args, **kwargs))
 
 
 @implementer(IPlugin, IStreamServerEndpointStringParser)
-class StreamServerEndpointPlugin:
+class StreamServerEndpointPlugin(_Prefix):
     """Adds a prefix to Twisted's `serverFromString`, from a file in `twisted/plugins`.
 
     Args:
@@ -73,10 +76,6 @@ class StreamServerEndpointPlugin:
             returns an `IStreamServerEndpoint`.
     """
 
-    def __init__(self, prefix: str, parser: str) -> None:
-        self.prefix = prefix
-        self.parser = parser
-
     def parseStreamServer(self, reactor: Any, *args: object, **kwargs: object) -> IStreamServerEndpoint:
         """See `IStreamServerEndpointStringParser.parseStreamServer`."""
-        return cast("IStreamServerEndpoint", namedAny(self.parser)(reactor, *args, **kwargs))
+        return cast("IStreamServerEndpoint", self._parse(reactor, *args, **kwargs))
