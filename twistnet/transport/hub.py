@@ -1,0 +1,324 @@
+"""The hub: one epoll descriptor in which the fast transports live, itself one reader in whatever reactor runs.
+
+The rule of this module: it does for its descriptors what the reactor would do, in the reactor's words (`IReactorFDSet`,
+log context, the reasons of a loss), and pays once a batch for what the reactor pays once an event. A writer is armed only
+when it could not write: whoever asks to write is asked to in the next turn, without a system call.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import weakref
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from twisted.internet.interfaces import ILoggingContext, IReadDescriptor
+from twisted.internet.posixbase import _DisconnectSelectableMixin, _PollLikeMixin
+from twisted.python import log
+from twisted.python.context import theContextTracker
+from twisted.python.failure import Failure
+from twisted.python.log import ILogContext
+from zope.interface import implementer
+
+__all__ = ["Hub", "hub_of"]
+
+EPOLLIN, EPOLLOUT = select.EPOLLIN, select.EPOLLOUT
+READS_AND_WRITES = EPOLLIN | EPOLLOUT
+
+BATCH = 256
+"""Events a turn: what more there is waits for the next one, after the reactor's timers and its other readers."""
+
+CONTEXTS = 2048
+"""Log contexts kept at once; they are made anew when they are wanted again."""
+
+_ATTRIBUTE = "_twistnet_hub"
+
+
+def hub_of(reactor: Any) -> Hub:
+    """The hub of a reactor, made when it is first asked for."""
+    hub: Hub | None = getattr(reactor, _ATTRIBUTE, None)
+    if hub is None:
+        hub = Hub(reactor)
+        setattr(reactor, _ATTRIBUTE, hub)
+    return hub
+
+
+@implementer(IReadDescriptor, ILoggingContext)
+class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
+    """Descriptors that are polled together.
+
+    It is among the reactor's readers for as long as it has a descriptor. A descriptor with a true attribute `reads_errors`
+    is read when its socket has an error, which ends any other.
+
+    Args:
+        reactor: Has the hub as a reader (`IReactorFDSet`).
+
+    Attributes:
+        turn: How many batches were served.
+    """
+
+    _POLL_DISCONNECTED = select.EPOLLHUP | select.EPOLLERR
+    _POLL_IN = EPOLLIN
+    _POLL_OUT = EPOLLOUT
+
+    def __init__(self, reactor: Any) -> None:
+        self.reactor = reactor
+        self.turn = 0
+        self._epoll = select.epoll()
+        self._poll = self._epoll.poll
+        self.fileno = self._epoll.fileno
+        self._selectables: dict[int, Any] = {}
+        self._reads: set[int] = set()
+        self._writes: set[int] = set()
+        self._armed: set[int] = set()  # of those that write, the ones that wait for the kernel
+        self._due: dict[int, Any] = {}  # and the ones that are asked in the next turn
+        self._fresh: set[int] | None = None  # descriptors that came in while a batch is served
+        self._contexts: dict[int, Any] = {}
+        self._waker = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        weakref.finalize(self, os.close, self._waker).atexit = False
+        self._epoll.register(self._waker, EPOLLIN | select.EPOLLET)
+
+    def __repr__(self) -> str:
+        return f"<twistnet hub of {', '.join(map(repr, self._selectables.values())) or 'nothing'}>"
+
+    def logPrefix(self) -> str:
+        """See `ILoggingContext`."""
+        return "twistnet hub"
+
+    # What the reactor does for its descriptors (IReactorFDSet)
+
+    def addReader(self, reader: Any) -> None:
+        """Read it whenever there is something to read."""
+        fd = reader.fileno()
+        if fd in self._reads:
+            return
+        if fd in self._armed:
+            self._epoll.modify(fd, READS_AND_WRITES)
+        else:
+            self._register(fd, EPOLLIN)
+        self._reads.add(fd)
+        self._admit(fd, reader)
+
+    def addWriter(self, writer: Any) -> None:
+        """Ask it to write in the next turn, and from then on whenever the kernel has room, until it is removed."""
+        fd = writer.fileno()
+        if fd in self._writes:
+            return
+        self._writes.add(fd)
+        self._due[fd] = writer
+        self._admit(fd, writer)
+        if self._fresh is None and len(self._due) == 1:
+            self._wake()
+
+    def arm(self, writer: Any) -> None:
+        """Ask it to write as soon as the kernel has room."""
+        fd = writer.fileno()
+        self._writes.add(fd)
+        self._due.pop(fd, None)
+        if fd not in self._armed:
+            self._admit(fd, writer)
+            self._arm(fd)
+
+    def removeReader(self, reader: Any) -> None:
+        """Read it no more. Nobody is told of an error while it neither reads nor writes."""
+        fd = self._number_of(reader)
+        if fd in self._reads:
+            self._reads.remove(fd)
+            self._disarm(fd, EPOLLOUT if fd in self._armed else 0)
+
+    def removeWriter(self, writer: Any) -> None:
+        """Ask it to write no more."""
+        fd = self._number_of(writer)
+        if fd in self._writes:
+            self._writes.remove(fd)
+            self._due.pop(fd, None)
+            if fd in self._armed:
+                self._armed.remove(fd)
+                self._disarm(fd, EPOLLIN if fd in self._reads else 0)
+            elif fd not in self._reads:
+                self._forget(fd)
+
+    def getReaders(self) -> list[Any]:
+        """All that are read."""
+        return [self._selectables[fd] for fd in self._reads]
+
+    def getWriters(self) -> list[Any]:
+        """All that want to write."""
+        return [self._selectables[fd] for fd in self._writes]
+
+    def removeAll(self) -> list[Any]:
+        """Remove every descriptor.
+
+        Returns:
+            What was removed.
+        """
+        removed = list(self._selectables.values())
+        for selectable in removed:
+            self.removeReader(selectable)
+            self.removeWriter(selectable)
+        return removed
+
+    def forget_context(self, selectable: Any) -> None:
+        """The prefix under which it logs has changed."""
+        self._contexts.pop(selectable.fileno(), None)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """The reactor disconnects everything: it has stopped."""
+        for selectable in self.removeAll():
+            log.callWithLogger(selectable, selectable.connectionLost, reason)
+
+    # What it does as a reader
+
+    def doRead(self) -> None:
+        """Serve one batch; see `IReadDescriptor`."""
+        self.serve(self._poll(0, BATCH))
+
+    def wait_for(self, poller: Any) -> None:
+        """Have the events of another epoll end the wait too: its number is a stranger's to `serve`."""
+        self._epoll.register(poller.fileno(), EPOLLIN)
+
+    def wait(self, timeout: float) -> list[tuple[int, int]]:
+        """The events of a batch, as soon as there are any; for a reactor whose hub has no reactor above it.
+
+        Args:
+            timeout: Seconds; -1 for ever.
+        """
+        return self._poll(0 if self._due else timeout, BATCH)
+
+    def serve(self, events: Iterable[tuple[int, int]]) -> list[int]:
+        """Have descriptors read and write.
+
+        Args:
+            events: Descriptor numbers and what epoll says of each.
+
+        Returns:
+            The numbers that are none of the hub's.
+        """
+        strangers: list[int] = []
+        self.turn += 1
+        due, self._due = self._due, {}
+        outer, fresh = self._fresh, set[int]()
+        self._fresh = fresh
+        frames = theContextTracker.currentContext().contexts
+        depth = len(frames)
+        frames.append(frames[-1])
+        find, context_of = self._selectables.get, self._contexts.get
+        try:
+            for fd, event in events:
+                selectable = find(fd)
+                if selectable is None:
+                    strangers.append(fd)
+                    continue
+                if fresh and fd in fresh:
+                    continue  # the event was of another, which had this number before
+                frames[depth] = context_of(fd) or self._make_context(fd, selectable, frames[depth - 1])
+                if event == EPOLLIN:
+                    try:
+                        why = selectable.doRead()
+                    except BaseException as error:
+                        log.err()
+                        why = error
+                    if why:
+                        self._disconnectSelectable(selectable, why, True)
+                else:
+                    self._serve_rare(selectable, fd, event)
+            for fd, selectable in due.items():
+                if fd in self._writes and fd not in self._due and find(fd) is selectable:
+                    frames[depth] = context_of(fd) or self._make_context(fd, selectable, frames[depth - 1])
+                    self._let_write(selectable, fd)
+        finally:
+            del frames[depth:]
+            self._fresh = outer
+            if outer is not None:
+                outer |= fresh
+        if self._due:
+            self._send_held()
+        return strangers
+
+    def _serve_rare(self, selectable: Any, fd: int, event: int) -> None:
+        """All that is not just something to read."""
+        if event & self._POLL_DISCONNECTED and getattr(selectable, "reads_errors", False):
+            event = EPOLLIN
+        self._doReadOrWrite(selectable, fd, event)
+
+    def _let_write(self, selectable: Any, fd: int) -> None:
+        """Ask to write; who could not, or not all, waits for the kernel from now on."""
+        self._doReadOrWrite(selectable, fd, EPOLLOUT)
+        if fd in self._writes and fd not in self._due and self._selectables.get(fd) is selectable:
+            if fd not in self._armed:
+                self._arm(fd)
+
+    def _send_held(self) -> None:
+        """Have sent what was written in this turn; whatever a protocol would hear of waits for the next."""
+        for selectable in list(self._due.values()):
+            send_held = getattr(selectable, "send_held", None)
+            if send_held is not None:
+                send_held()
+        if self._due:
+            self._wake()
+
+    def _make_context(self, fd: int, selectable: Any, outer: dict[Any, Any]) -> dict[Any, Any]:
+        """What `log.callWithLogger` would put on top of the contexts, kept for the next time."""
+        try:
+            system = selectable.logPrefix()
+        except Exception:
+            system = "(buggy logPrefix method)"
+            log.err(system=system)
+        context = {**outer, ILogContext: {**outer[ILogContext], "system": system}}
+        if len(self._contexts) >= CONTEXTS:
+            self._contexts.clear()
+        self._contexts[fd] = context
+        return context
+
+    # epoll
+
+    def _wake(self) -> None:
+        """Have the reactor give the hub a turn; edge-triggered, so that nobody has to read it."""
+        os.eventfd_write(self._waker, 1)
+
+    def _admit(self, fd: int, selectable: Any) -> None:
+        if fd not in self._selectables:
+            self._selectables[fd] = selectable
+            self._attach()
+
+    def _attach(self) -> None:
+        self.reactor.addReader(self)  # again and again: the reactor may have dropped all it had
+
+    def _detach(self) -> None:
+        self.reactor.removeReader(self)
+
+    def _register(self, fd: int, mask: int) -> None:
+        self._epoll.register(fd, mask)
+        if self._fresh is not None:
+            self._fresh.add(fd)
+
+    def _arm(self, fd: int) -> None:
+        self._armed.add(fd)
+        if fd in self._reads:
+            self._epoll.modify(fd, READS_AND_WRITES)
+        else:
+            self._register(fd, EPOLLOUT)
+
+    def _disarm(self, fd: int, mask: int) -> None:
+        """Watch for less, or for nothing; the number may have been closed behind our back."""
+        with suppress(OSError):
+            if mask:
+                self._epoll.modify(fd, mask)
+            else:
+                self._epoll.unregister(fd)
+        if fd not in self._reads and fd not in self._writes:
+            self._forget(fd)
+
+    def _forget(self, fd: int) -> None:
+        self._contexts.pop(fd, None)
+        del self._selectables[fd]
+        if not self._selectables:
+            self._detach()
+
+    def _number_of(self, selectable: Any) -> int:
+        fd: int = selectable.fileno()
+        if fd != -1:
+            return fd
+        return next((number for number, other in self._selectables.items() if other is selectable), -1)

@@ -1,0 +1,313 @@
+"""Stream connections on the hub: Twisted's own, with the way of a byte from read to reply made short.
+
+The rule of this module: what a protocol writes while it is delivered something is held back, and sent when it returns.
+Whatever else it does meanwhile (closing, a producer, TLS, an exception) finds what it wrote where Twisted would have it: in
+the buffer, in order, or dropped.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from twisted.internet import abstract, main, tcp
+from twisted.internet.address import IPv6Address
+from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.python.failure import Failure
+
+from .hub import hub_of
+from .on_hub import OnHub
+
+if TYPE_CHECKING:
+    _Connection = tcp.Connection
+else:
+    _Connection = object
+
+__all__ = ["FastClient", "FastServer", "FastStream", "ServerNames"]
+
+LARGEST_READ = 4
+"""How many times `bufferSize`, at most, is read at once from a peer whose data fills one read after the other."""
+
+
+class FastStream(OnHub, _Connection):
+    """Mixed in before a connection of Twisted's.
+
+    It is plain while nothing is buffered and nobody waits for the buffer to empty: then the first write of a delivery is
+    kept as it is, in a slot, and sent from there. Any other goes the way of Twisted's `write`, into its buffer.
+    """
+
+    _held: bytes | None
+    _slot: bool
+    _plain: bool
+    _read_size: int
+    _logstr: str | None = None
+
+    def _start_plain(self) -> None:
+        """Have each of these on the instance from the start, where Python finds it fastest."""
+        self._held = None
+        self._slot = False
+        self._plain = True
+        self._read_size = self._buffer_size
+
+    _buffer_size = abstract.FileDescriptor.bufferSize
+
+    @property
+    def bufferSize(self) -> int:
+        """Octets that are read at once, at first, and above which a producer is paused."""
+        return self._buffer_size
+
+    @bufferSize.setter
+    def bufferSize(self, octets: int) -> None:
+        self._buffer_size = self._read_size = octets
+
+    @property
+    def held_back(self) -> int:
+        """Octets that were written and are not in Twisted's buffer yet."""
+        return 0 if self._held is None else len(self._held)
+
+    def doRead(self) -> ConnectionDone | ConnectionLost | None:
+        """See `IReadDescriptor`."""
+        try:
+            data = self.socket.recv(self._read_size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return main.CONNECTION_LOST
+        return self._deliver(data)
+
+    def _deliver(self, data: bytes) -> ConnectionDone | None:
+        """Give the protocol what came, and send what it answers."""
+        if not data:
+            return main.CONNECTION_DONE
+        if len(data) >= 32768:
+            self._read_size = self._next_size(len(data))
+        if self._plain and self._held is None:
+            self._slot = True
+        self.protocol.dataReceived(data)
+        held = self._held
+        if held is not None:
+            self._held = None
+            try:
+                sent = self.socket.send(held)
+            except OSError:
+                sent = 0  # what is wrong, doWrite will find out
+            if sent != len(held):
+                self._park(held, sent)
+        else:
+            self._slot = False
+            if self._tempDataLen:
+                self.send_held()
+        return None
+
+    def _next_size(self, octets: int) -> int:
+        """How much to read next time: more, if this time there was as much as would fit."""
+        size = self._read_size
+        if octets < size // 2:
+            return self._buffer_size
+        return min(size * 2, self._buffer_size * LARGEST_READ) if octets == size else size
+
+    def write(self, data: bytes) -> None:
+        """See `ITransport.write`."""
+        if self._slot and data.__class__ is bytes:
+            self._slot = False
+            self._held = data
+            return
+        if self._held is not None:
+            self._unhold()
+        super().write(data)
+
+    def writeSequence(self, iovec: Iterable[bytes]) -> None:
+        """See `ITransport.writeSequence`."""
+        self._unhold()
+        super().writeSequence(iovec)
+
+    def send_held(self) -> None:
+        """Send what was written, as far as the kernel takes it. The protocol hears nothing of it."""
+        if self.dataBuffer or not self.connected or self._aborting or self._tempDataLen == 0:
+            return  # what could not be sent is before it; or nothing is ever sent again
+        buffer = self._tempDataBuffer
+        data = buffer[0] if len(buffer) == 1 else b"".join(buffer)
+        try:
+            sent = self.socket.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return  # doWrite will find the same, where it may be told
+        buffer.clear()
+        self._tempDataLen = 0
+        if sent != len(data):
+            self._park(data, sent)
+        elif not self._waits_for_room:
+            self._hub.removeWriter(self)
+            self._find_out_if_plain()
+
+    def startWriting(self) -> None:
+        """See `FileDescriptor.startWriting`; called whenever something was put into the buffer."""
+        self._plain = False
+        self._hub.addWriter(self)
+
+    def _park(self, data: bytes, sent: int) -> None:
+        """The kernel is full: the rest is sent when it has room."""
+        self.dataBuffer, self.offset = data, sent
+        self._plain = False
+        self._hub.arm(self)
+
+    def _unhold(self) -> None:
+        """Put what is held back into the buffer, before anything that Twisted does with it."""
+        self._slot = False
+        held, self._held = self._held, None
+        if held:
+            self._tempDataBuffer.append(held)
+            self._tempDataLen += len(held)
+            self.startWriting()
+
+    def _leave_plain(self) -> None:
+        self._unhold()
+        self._plain = False
+
+    @property
+    def _waits_for_room(self) -> bool:
+        """Whether somebody wants to hear that everything was sent."""
+        if self.disconnecting or self._writeDisconnecting:
+            return True
+        return self.producer is not None and (self.producerPaused or not self.streamingProducer)
+
+    def _find_out_if_plain(self) -> None:
+        is_open = self.connected and not (self.disconnecting or self._writeDisconnecting or self._aborting)
+        busy = self.dataBuffer or self._tempDataLen or self.producer is not None or self.TLS
+        self._plain = bool(is_open and not busy)
+
+    def doWrite(self) -> Any:
+        """See `IWriteDescriptor`."""
+        result = super().doWrite()
+        if result is None:
+            self._find_out_if_plain()
+        return result
+
+    # What finds Twisted's buffer as Twisted would have it
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """See `IConsumer.registerProducer`."""
+        self._leave_plain()
+        super().registerProducer(producer, streaming)
+
+    def unregisterProducer(self) -> None:
+        """See `IConsumer.unregisterProducer`."""
+        super().unregisterProducer()
+        self._find_out_if_plain()
+
+    def loseConnection(self) -> None:
+        """See `ITransport.loseConnection`."""
+        self._leave_plain()
+        super().loseConnection()
+
+    def loseWriteConnection(self) -> None:
+        """See `IHalfCloseableDescriptor.loseWriteConnection`."""
+        self._leave_plain()
+        super().loseWriteConnection()
+
+    def abortConnection(self) -> None:
+        """See `ITCPTransport.abortConnection`."""
+        self._leave_plain()
+        super().abortConnection()
+
+    def startTLS(self, ctx: Any, normal: bool = True) -> None:
+        """See `ITLSTransport.startTLS`."""
+        self._leave_plain()
+        super().startTLS(ctx, normal)
+
+    def connectionLost(self, reason: Failure) -> None:
+        """See `IReadWriteDescriptor`; what is held back is lost with the connection."""
+        self._slot, self._held, self._plain = False, None, False
+        super().connectionLost(reason)
+
+    # What the hub prints in front of a line
+
+    @property
+    def logstr(self) -> str:
+        """The prefix of what is logged meanwhile."""
+        return self._logstr or self._make_logstr()
+
+    @logstr.setter
+    def logstr(self, prefix: str) -> None:
+        self._logstr = prefix
+        self._hub.forget_context(self)
+
+    def _make_logstr(self) -> str:
+        return "Uninitialized"
+
+
+class ServerNames:
+    """The names of a server's connection, made when somebody asks: most connections never log anything."""
+
+    _repstr: str | None = None
+    _kind: type
+    client: Any
+    server: Any
+    sessionno: int
+
+    @property
+    def hostname(self) -> Any:
+        """The peer's address without its port."""
+        return self.client[0]
+
+    @property
+    def repstr(self) -> str:
+        """What `repr` shows."""
+        if self._repstr is None:
+            number = getattr(self.server, "port_number", None)
+            self._repstr = f"<{self._kind.__name__} #{self.sessionno} on {number}>"
+        return self._repstr
+
+    @repstr.setter
+    def repstr(self, text: str) -> None:
+        self._repstr = text
+
+
+class FastServer(ServerNames, FastStream, tcp.Server):
+    """`tcp.Server` on the hub, with the same arguments."""
+
+    def __init__(
+        self, sock: socket.socket, protocol: Any, client: Any, server: Any, sessionno: int, reactor: Any
+    ) -> None:
+        self._begin(sock, protocol, client, server, sessionno, reactor)
+
+    def _begin(
+        self, sock: socket.socket, protocol: Any, client: Any, server: Any, sessionno: int, reactor: Any
+    ) -> None:
+        """What tcp.Server.__init__ does, but for the strings."""
+        self.reactor = reactor
+        self._hub = hub_of(reactor)
+        self._tempDataBuffer = []
+        self._tempDataLen = 0
+        self.socket = sock
+        sock.setblocking(False)
+        self.fileno = sock.fileno  # type: ignore[method-assign]
+        self.protocol = protocol
+        self._kind = protocol.__class__
+        if len(client) != 2:
+            self._addressType = IPv6Address
+        self.server, self.client, self.sessionno = server, client, sessionno
+        self.connected = 1
+        self._start_plain()
+        self._hub.addReader(self)
+
+    def startTLS(self, ctx: Any, normal: bool = True) -> None:
+        """See `ITLSTransport.startTLS`; the prefix stays that of the protocol inside."""
+        self._logstr = self.logstr
+        super().startTLS(ctx, normal)
+
+    def _make_logstr(self) -> str:
+        protocol = getattr(self, "protocol", None)
+        name = self._kind.__name__ if protocol is None else self._getLogPrefix(protocol)
+        return f"{name},{self.sessionno},{self.hostname}"
+
+
+class FastClient(FastStream, tcp.Client):
+    """`tcp.Client` on the hub, with the same arguments."""
+
+    def __init__(self, host: str, port: int, bindAddress: Any, connector: Any, reactor: Any = None) -> None:
+        self._hub = hub_of(reactor)
+        self._start_plain()
+        super().__init__(host, port, bindAddress, connector, reactor)
