@@ -1,0 +1,156 @@
+/* The clock, the window in which is counted, and the distribution of latencies. */
+#define _GNU_SOURCE
+#include "load.h"
+
+#include <dirent.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+
+/* A histogram with 64 buckets to each power of two: latencies to within 1.6 percent. */
+#define FINE 64
+#define BUCKETS (58 * FINE)
+static uint64_t histogram[BUCKETS];
+
+static struct {
+    uint64_t opens, closes, opened, last; /* times */
+    uint64_t answered, lost;
+    double own, server; /* seconds of the processor when it opened */
+    bool open;
+} window;
+
+void fail(const char *what)
+{
+    perror(what);
+    exit(2);
+}
+
+void differs(const char *what)
+{
+    fprintf(stderr, "wrong reply: %s\n", what);
+    exit(3);
+}
+
+uint64_t now(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static double own_processor(void)
+{
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+/* Seconds that all threads of the server have run. */
+static double server_processor(void)
+{
+    char path[300];
+    double seconds = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", options.server_pid);
+    DIR *threads = options.server_pid ? opendir(path) : NULL;
+    if (threads == NULL)
+        return 0;
+    for (struct dirent *thread; (thread = readdir(threads)) != NULL;) {
+        unsigned long long nanoseconds;
+        snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", options.server_pid, thread->d_name);
+        FILE *file = thread->d_name[0] == '.' ? NULL : fopen(path, "r");
+        if (file == NULL)
+            continue;
+        if (fscanf(file, "%llu", &nanoseconds) == 1)
+            seconds += (double)nanoseconds / 1e9;
+        fclose(file);
+    }
+    closedir(threads);
+    return seconds;
+}
+
+void window_prepare(void)
+{
+    window.opens = now() + (uint64_t)(options.warm * 1e9);
+    window.closes = window.opens + (uint64_t)(options.seconds * 1e9);
+}
+
+static void window_open(uint64_t at)
+{
+    memset(histogram, 0, sizeof histogram);
+    window.answered = window.lost = 0;
+    window.opened = at;
+    window.own = own_processor();
+    window.server = server_processor();
+    window.open = true;
+}
+
+bool window_goes_on(uint64_t at)
+{
+    if (!window.open && at >= window.opens)
+        window_open(at);
+    window.last = at;
+    return at < window.closes;
+}
+
+static int bucket(uint64_t value)
+{
+    if (value < FINE)
+        return (int)value;
+    int shift = 63 - __builtin_clzll(value) - 6;
+    return (shift + 1) * FINE + (int)((value >> shift) - FINE);
+}
+
+static double bucket_value(int number)
+{
+    if (number < FINE)
+        return number;
+    return (double)((uint64_t)(FINE + number % FINE) << (number / FINE - 1));
+}
+
+void answered(uint64_t sent, uint64_t at)
+{
+    histogram[bucket(at - sent)]++;
+    window.answered++;
+}
+
+void lost(uint64_t requests)
+{
+    window.lost += requests;
+}
+
+uint64_t count_answered(void)
+{
+    return window.answered;
+}
+
+/* Microseconds within which so great a share of the requests was answered. */
+static double percentile(double share)
+{
+    uint64_t wanted = (uint64_t)((double)window.answered * share), seen = 0;
+    for (int number = 0; number < BUCKETS; number++) {
+        seen += histogram[number];
+        if (seen > wanted)
+            return bucket_value(number) / 1e3;
+    }
+    return 0;
+}
+
+void report(const char *extra, ...)
+{
+    double seconds = (double)(window.last - window.opened) / 1e9;
+    double own = own_processor() - window.own, server = server_processor() - window.server;
+    double requests = (double)window.answered;
+    va_list values;
+    printf("{\"requests\": %.0f, \"seconds\": %.6f, \"rate\": %.2f, \"lost\": %llu, ", requests, seconds, requests / seconds,
+           (unsigned long long)window.lost);
+    printf("\"p50\": %.3f, \"p99\": %.3f, \"p999\": %.3f, ", percentile(.5), percentile(.99), percentile(.999));
+    va_start(values, extra);
+    vprintf(extra, values);
+    va_end(values);
+    printf("\"cpu\": %.4f, \"server_busy\": %.4f, \"generator_busy\": %.4f}\n", requests > 0 ? server * 1e6 / requests : 0,
+           server / seconds, own / seconds);
+}

@@ -1,0 +1,156 @@
+"""Servers side by side: every server under every load, round after round, and a report with medians and ratios.
+
+    python -m benchmarks.comparison [--rounds 5] [--seconds 1] [--scenario NAME …] [--server NAME …] [--out FOLDER] [--json]
+
+Names may be shell patterns; --list tells them. The report goes to standard output, in Markdown or as JSON; with --out also into a
+folder: comparison.md, comparison.svg, comparison.json. How it goes is told on standard error. A server whose library is not
+installed is left out (benchmarks/comparison/requirements.txt has them). Needs Linux, a C compiler, and two processors that have
+nothing else to do. Exit status 1 if a server has failed; 2 if nothing could be measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from benchmarks.comparison.build import CannotBuild, build
+from benchmarks.comparison.certificate import write_certificate
+from benchmarks.comparison.plot import svg
+from benchmarks.comparison.processes import processors
+from benchmarks.comparison.report import environment, markdown
+from benchmarks.comparison.results import Outcome
+from benchmarks.comparison.runner import Plan, Runner, allow_many_files
+from benchmarks.comparison.scenarios import SCENARIOS, Scenario, chosen
+from benchmarks.comparison.servers.table import SERVERS, Server
+
+
+def tell(line: str) -> None:
+    """To the person who waits: over the last line, on a terminal."""
+    start, end = ("\r\x1b[K", "") if sys.stderr.isatty() else ("", "\n")
+    print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
+
+
+def read_command_line(words: list[str] | None) -> argparse.Namespace:
+    """What was asked for."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.comparison",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of each scenario (default: 5)")
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each measurement (default: 1)")
+    parser.add_argument("--scenario", nargs="+", default=[], metavar="NAME")
+    parser.add_argument("--server", nargs="+", default=[], metavar="NAME")
+    parser.add_argument(
+        "--list", action="store_true", help="name the scenarios and the servers, and measure nothing"
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
+    options = parser.parse_args(words)
+    if options.rounds < 1 or options.seconds <= 0:
+        parser.error("at least one round, of more than no seconds")
+    return options
+
+
+def give_list() -> str:
+    """What there is to choose from."""
+    lines = ["scenarios:", *(f"  {scenario.name:18} {scenario.title}" for scenario in SCENARIOS), "servers:"]
+    for server in SERVERS:
+        missing = server.missing()
+        lines.append(f"  {server.name:18} {server.title}{not_installed(missing) if missing else ''}")
+    return "\n".join(lines)
+
+
+def not_installed(missing: list[str]) -> str:
+    """As a remark on a server."""
+    return f" (left out: {', '.join(missing)} is not installed)"
+
+
+def choose_servers(patterns: list[str]) -> tuple[list[Server], list[str]]:
+    """Those that match and are installed, and a line about each that is not."""
+    asked = [
+        server for server in SERVERS if not patterns or any(fnmatchcase(server.name, one) for one in patterns)
+    ]
+    skipped = [f"{server.name}{not_installed(server.missing())}" for server in asked if server.missing()]
+    return [server for server in asked if not server.missing()], skipped
+
+
+def choose_scenarios(patterns: list[str]) -> tuple[list[Scenario], list[str]]:
+    """Those that match and that the limit of open files allows, and a line about each that it does not."""
+    limit, fit, skipped = allow_many_files(), [], []
+    for scenario in chosen(patterns):
+        words = dict(zip(scenario.load, scenario.load[1:], strict=False))
+        if int(words.get("--connections", 1)) + 100 > limit:
+            skipped.append(
+                f"{scenario.name} (left out: it needs more open files than {limit}, see ulimit -Hn)"
+            )
+        else:
+            fit.append(scenario)
+    return fit, skipped
+
+
+def write_report(
+    options: argparse.Namespace, plan: Plan, outcomes: list[Outcome], skipped: list[str]
+) -> None:
+    """To standard output, and into the folder."""
+    made = f"{plan.rounds} rounds, {plan.seconds:g} s each."
+    facts = {
+        "environment": environment(),
+        "rounds": plan.rounds,
+        "seconds": plan.seconds,
+        "left_out": skipped,
+        "scenarios": [outcome.as_json() for outcome in outcomes],
+    }
+    as_json = json.dumps(facts, indent=1, ensure_ascii=False)
+    print(as_json if options.json else markdown(outcomes, plan.servers, skipped, made, None))
+    if options.out is not None:
+        text = markdown(outcomes, plan.servers, skipped, made, "comparison.svg")
+        (options.out / "comparison.md").write_text(text, "utf-8")
+        (options.out / "comparison.svg").write_text(svg(outcomes, plan.servers), "utf-8")
+        (options.out / "comparison.json").write_text(as_json, "utf-8")
+
+
+def compare(options: argparse.Namespace, folder: Path) -> int:
+    """Build, measure, report; the exit status."""
+    servers, skipped = choose_servers(options.server)
+    scenarios, too_large = choose_scenarios(options.scenario)
+    skipped += too_large
+    plan = Plan(
+        scenarios=scenarios, servers=servers, rounds=options.rounds, seconds=options.seconds, folder=folder
+    )
+    for line in skipped:
+        print(line, file=sys.stderr)
+    if plan.measurements() == 0:
+        print("no server is there for any scenario: see --list", file=sys.stderr)
+        return 2
+    if len(set(processors())) == 1:
+        print("only one processor may be used: the load takes what the servers would need", file=sys.stderr)
+    build(folder)
+    write_certificate(folder / "certificate.pem")
+    outcomes = list(Runner(plan, tell).run())
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    write_report(options, plan, outcomes, skipped)
+    return int(any(outcome.failures for outcome in outcomes))
+
+
+def main(words: list[str] | None = None) -> None:
+    """Do what the command line says."""
+    options = read_command_line(words)
+    if options.list:
+        print(give_list())
+        return
+    if not sys.platform.startswith("linux"):
+        sys.exit("the comparison needs Linux: epoll, processors to pin to, /proc")
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            sys.exit(compare(options, Path(folder)))
+        except CannotBuild as failure:
+            print(failure, file=sys.stderr)
+            sys.exit(2)

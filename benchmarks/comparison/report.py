@@ -1,0 +1,122 @@
+"""The comparison in Markdown: what it was made on, the ratios to Twisted's epoll reactor in one table, and a table a scenario."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from collections.abc import Iterable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from benchmarks.comparison.build import compiler
+from benchmarks.comparison.results import Outcome
+from benchmarks.comparison.servers.table import Server
+
+REFERENCES = ("c", "twisted-epoll", "uvloop")
+PACKAGES = ("twistnet", "Twisted", "uvloop", "rloop", "trio", "gevent", "pyOpenSSL")
+NOTES = """\
+Servers and load are on a processor each, on the loopback; within a round each server is measured once, in an order that is shuffled
+anew. Figures are medians over the rounds; a ratio is the median of the ratios within each round, of the column before the ratios.
+Every octet of every reply was compared. Where the generator was busy to more than 0.95, it was the limit and not the server:
+compare the CPU a request there. Every server has the options that its users get: uvloop, asyncio, trio and the one in C set
+TCP_NODELAY, Twisted and gevent do not; no load here sends what that would hold back for long."""
+
+
+def environment() -> dict[str, str]:
+    """What the figures depend on, besides the programs."""
+    return {
+        "processor": _processor(),
+        "kernel": f"{platform.system()} {platform.release()}",
+        "C compiler": _first_line([compiler(), "--version"]),
+        "Python": platform.python_version(),
+        **{name: found for name in PACKAGES if (found := _version(name))},
+    }
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
+
+
+def _first_line(command: list[str]) -> str:
+    return (subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines() or [""])[
+        0
+    ]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """In Markdown; the first column to the left, the others to the right."""
+    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def number(value: float | None, digits: int) -> str:
+    """As a cell shows it."""
+    return "-" if value is None else f"{value:,.{digits}f}"
+
+
+def scenario_table(outcome: Outcome, servers: Sequence[Server]) -> str:
+    """The figures of each server, and the ratios of the first of them."""
+    first, *others = outcome.scenario.measures
+    head = ["server", first.title, *(f"÷ {name}" for name in REFERENCES), *(other.title for other in others)]
+    rows = [
+        [
+            server.name,
+            number(outcome.median(server.name, first.key), first.digits),
+            *(number(outcome.ratio(server.name, reference), 2) for reference in REFERENCES),
+            *(number(outcome.median(server.name, other.key), other.digits) for other in others),
+        ]
+        for server in servers
+        if server.name in outcome.samples
+    ]
+    return table(head, rows)
+
+
+def overview(outcomes: Sequence[Outcome], servers: Sequence[Server]) -> str:
+    """The ratio of each server to Twisted's epoll reactor, scenario by scenario."""
+    shown = [server.name for server in servers if any(server.name in outcome.samples for outcome in outcomes)]
+    rows = []
+    for outcome in outcomes:
+        first = outcome.scenario.measures[0]
+        cells = [number(outcome.ratio(name, "twisted-epoll"), 2) for name in shown]
+        better = "more" if first.more_is_better else "less"
+        rows.append([outcome.scenario.name, f"{first.title} ({better} is better)", *cells])
+    return table(["scenario", "of", *shown], rows)
+
+
+def markdown(
+    outcomes: Sequence[Outcome],
+    servers: Sequence[Server],
+    skipped: Sequence[str],
+    made_with: str,
+    plot: str | None,
+) -> str:
+    """The whole report.
+
+    Args:
+        outcomes: of the scenarios.
+        servers: in the order of the rows.
+        skipped: lines about what was left out.
+        made_with: the options of the run, in words.
+        plot: the name of the file with the plot, if there is one.
+    """
+    parts = ["# Servers side by side", NOTES, made_with]
+    parts.append(table(["on", ""], environment().items()))
+    parts.append(table(["server", "what it is"], [(server.name, server.title) for server in servers]))
+    parts += skipped
+    if plot is not None:
+        parts.append(f"![The ratios as bars]({plot})")
+    parts += ["## Relative to Twisted's epoll reactor", overview(outcomes, servers)]
+    for outcome in outcomes:
+        parts += [f"## {outcome.scenario.name}: {outcome.scenario.title}", scenario_table(outcome, servers)]
+        parts += [f"{name} has failed: {why}" for name, why in outcome.failures.items()]
+    return "\n\n".join(parts) + "\n"

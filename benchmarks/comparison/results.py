@@ -1,0 +1,64 @@
+"""What was measured, and what is said of it: medians over the rounds, and the medians of the ratios within each round.
+
+A machine that is busy with something else for a while slows down all servers of that while, and leaves such ratios alone.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+
+from attrs import Factory, define
+
+from benchmarks.comparison.scenarios import Scenario
+
+Sample = dict[str, float]
+
+
+@define
+class Outcome:
+    """Of one scenario: for each server what each round has shown, or why it has failed.
+
+    Attributes:
+        scenario: what was done.
+        samples: round by round; as many of each server.
+        failures: of those that have failed, and have no samples.
+    """
+
+    scenario: Scenario
+    samples: dict[str, list[Sample]] = Factory(dict)
+    failures: dict[str, str] = Factory(dict)
+
+    def add(self, server: str, sample: Sample) -> None:
+        """One more round of a server."""
+        self.samples.setdefault(server, []).append(sample)
+
+    def fail(self, server: str, why: str) -> None:
+        """A server has failed: what it has shown before is left out."""
+        self.samples.pop(server, None)
+        self.failures[server] = why
+
+    def values(self, server: str, key: str) -> list[float]:
+        """One of the figures, round by round; none if the server does not report it."""
+        return [sample[key] for sample in self.samples.get(server, []) if key in sample]
+
+    def median(self, server: str, key: str) -> float | None:
+        """The median over the rounds."""
+        values = self.values(server, key)
+        return median(values) if values else None
+
+    def ratio(self, server: str, reference: str) -> float | None:
+        """Of the scenario's first measure: the median of the ratios within a round."""
+        key = self.scenario.measures[0].key
+        pairs = zip(self.values(server, key), self.values(reference, key), strict=False)
+        ratios = [value / other for value, other in pairs if other]
+        return median(ratios) if ratios else None
+
+    def as_json(self) -> dict[str, object]:
+        """What a program reads."""
+        return {
+            "name": self.scenario.name,
+            "title": self.scenario.title,
+            "ratios_of": self.scenario.measures[0].key,
+            "samples": self.samples,
+            "failures": self.failures,
+        }
