@@ -8,7 +8,6 @@ is that of Linux with pointers of 64 bits; elsewhere there are no batches, and `
 from __future__ import annotations
 
 import ctypes
-import itertools
 import mmap
 import os
 import socket
@@ -17,7 +16,6 @@ import sys
 from array import array
 from collections.abc import Callable, Sequence
 from functools import cache
-from operator import add
 
 __all__ = ["SLOTS", "ReceiveVector", "SendVector", "available"]
 
@@ -28,8 +26,8 @@ HEADER = struct.Struct("=QIxxxxQQQQixxxxIxxxx")
 """`struct mmsghdr`: name, its length, iovec, how many, control data, its length, flags; octets of the datagram."""
 
 IOVEC = struct.Struct("=QQ")
-NAME_LENGTH, DATAGRAM_LENGTH = 2, 14  # where in a header, counted in 32-bit words
-WORDS = HEADER.size // 4
+NAME_LENGTH, WORDS = 2, HEADER.size // 4
+"""Where the length of a name is in a header, and how long that is, in words of 32 bits."""
 
 CACHE_LINE = 64
 """Slots begin at odd multiples of it, lest their first lines fall on each other in the processor's cache."""
@@ -98,9 +96,9 @@ class ReceiveVector(_Vector):
         start = _address(self._payloads)
         for slot in range(slots):
             IOVEC.pack_into(self._iovecs, slot * IOVEC.size, start + slot * stride, size)
-        self._lengths = self._words[DATAGRAM_LENGTH::WORDS]
-        self._all_names = [struct.Struct(f"{name_size}s" * count).unpack_from for count in range(slots + 1)]
-        self._full_names = array("I", [name_size] * slots) if names_vary else None
+        self._lengths = [struct.Struct("=" + "56xI4x" * count).unpack_from for count in range(slots + 1)]
+        self._senders = [struct.Struct(f"{name_size}s" * count).unpack_from for count in range(slots + 1)]
+        self._full_names = memoryview(array("I", [name_size] * slots)) if names_vary else None
 
     def receive(self, descriptor: int) -> tuple[list[bytes], Sequence[bytes]]:
         """Whatever is there, without waiting: one datagram at least.
@@ -115,22 +113,23 @@ class ReceiveVector(_Vector):
             OSError: As recv(2).
         """
         if self._full_names is not None:
-            self._name_lengths[:] = memoryview(self._full_names)
+            self._name_lengths[:] = self._full_names
         count = self._call(descriptor, *self._arguments)
         if count < 0:
             raise _error()
         payloads = self._payloads
-        lengths = self._lengths[:count].tolist()
-        datagrams = [payloads[start : start + length] for start, length in zip(self._starts, lengths, strict=False)]
-        return datagrams, self._senders(count)
-
-    def _senders(self, count: int) -> Sequence[bytes]:
-        names = self._names
+        lengths = self._lengths[count](self._headers)
+        datagrams = [
+            payloads[start : start + size] for start, size in zip(self._starts, lengths, strict=False)
+        ]
         if self._full_names is None:
-            return self._all_names[count](names)
+            return datagrams, self._senders[count](self._names)
+        return datagrams, self._cut_names(count)
+
+    def _cut_names(self, count: int) -> list[bytes]:
+        names, size = self._names, self.name_size
         lengths = self._name_lengths[:count].tolist()
-        starts = range(0, count * self.name_size, self.name_size)
-        return [names[start : start + length] for start, length in zip(starts, lengths, strict=True)]
+        return [names[slot * size : slot * size + length] for slot, length in enumerate(lengths)]
 
 
 class SendVector(_Vector):
@@ -151,8 +150,7 @@ class SendVector(_Vector):
         self.size = size
         self._payloads = mmap.mmap(-1, slots * size)
         self._begin = _address(self._payloads)
-        words = memoryview(self._iovecs).cast("Q")
-        self._bases, self._lengths = words[0::2], words[1::2]
+        self._pack_iovecs = [struct.Struct(f"={2 * count}Q").pack_into for count in range(slots + 1)]
         self._named = True
 
     def load(self, datagrams: Sequence[bytes], names: Sequence[bytes]) -> None:
@@ -162,15 +160,16 @@ class SendVector(_Vector):
             datagrams: `slots` at most, none longer than `size`.
             names: To whom, as the kernel lays out names; all empty for a socket that is connected.
         """
-        count = len(datagrams)
         payload, name = b"".join(datagrams), b"".join(names)
         self._payloads[: len(payload)] = payload
         self._names[: len(name)] = name
-        lengths = array("Q", map(len, datagrams))
-        self._lengths[:count] = memoryview(lengths)
-        self._bases[:count] = memoryview(
-            array("Q", itertools.accumulate(lengths[:-1], add, initial=self._begin))
-        )
+        iovecs: list[int] = []
+        at = self._begin
+        for datagram in datagrams:
+            length = len(datagram)
+            iovecs += (at, length)
+            at += length
+        self._pack_iovecs[len(datagrams)](self._iovecs, 0, *iovecs)
         if self._named != bool(name):
             self._named = bool(name)
             self._name_lengths[:] = memoryview(array("I", [len(names[0])] * self.slots))

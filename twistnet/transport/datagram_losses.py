@@ -64,7 +64,9 @@ class Losses:
         before, now = self.counters.kernel_dropped, _dropped_by_kernel(handle)
         self.counters.kernel_dropped = now
         if now and now != before:
-            self._tell("kernel_dropped", "the receive buffer of {port} is full: {dropped} datagrams dropped so far")
+            self._tell(
+                "kernel_dropped", "the receive buffer of {port} is full: {dropped} datagrams dropped so far"
+            )
 
     def send_dropped(self) -> None:
         """A datagram was not sent: some buffer was full."""

@@ -8,8 +8,9 @@ stops listening at once, as Twisted's ports do.
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from errno import EAGAIN, ECONNREFUSED, EINTR
 from typing import TYPE_CHECKING, Any
@@ -29,13 +30,19 @@ if TYPE_CHECKING:
 else:
     _Port = object
 
-__all__ = ["BatchedReading", "receive_vector"]
+__all__ = ["LONGEST", "BatchedReading", "receive_vector"]
+
+LONGEST = 65536
+"""Octets of a datagram, at most, where the caller names no size: over IP none is longer, so none is cut."""
 
 ROUNDS = 8
 """Batches of one turn, at most."""
 
 FEW, MANY = 2, 64
 """Wake-ups that read one datagram each before another batch is tried: so many at first, and at most."""
+
+WORTH_HOLDING = 5
+"""Datagrams of a batch whose answers are held; for fewer a call of their own each is cheaper."""
 
 LONE = 4
 """Batches of a single datagram, one after the other, until wake-ups read one datagram each again."""
@@ -65,9 +72,15 @@ class BatchedReading(OnHub, _Port):
     reads_errors = True
 
     _book: AddressBook
+    _recvfrom: Callable[[int], tuple[bytes, Any]]
+    _receive: Callable[[int], tuple[list[bytes], Iterable[Any]]]
+    _sender: Callable[[Any], Any]
+    _longest = sys.maxsize  # octets that a datagram can have
     _ending = False
     _paused = False
     _waiting: Iterator[tuple[bytes, Any]] = iter(())
+    _held: list[bytes]
+    _holding = _delivering = False
     _singly = _patience = FEW
     _lone = 0
 
@@ -77,7 +90,7 @@ class BatchedReading(OnHub, _Port):
         self._losses = Losses(self, self.reactor)
         self._counters = self._losses.counters
         self._kept: list[tuple[bytes, Any]] = []
-        self._vector: ReceiveVector | None = None
+        self._held = []
 
     @property
     def counters(self) -> DatagramCounters:
@@ -97,8 +110,12 @@ class BatchedReading(OnHub, _Port):
     def _bindSocket(self) -> None:
         super()._bindSocket()
         self._recvfrom = self.socket.recvfrom
-        self._vector = self._open()
         self._ending = self._paused = False
+        vector = self._open()
+        if vector is None:
+            self._receive, self._sender = self._receive_one_by_one, itself
+        else:
+            self._receive, self._sender = vector.receive, self._book.__getitem__
 
     def doRead(self) -> None:
         """See `IReadDescriptor`."""
@@ -123,7 +140,7 @@ class BatchedReading(OnHub, _Port):
     def doWrite(self) -> None:
         """Deliver what was read before the protocol paused."""
         self.stopWriting()
-        self._deliver_kept()
+        self._deliver_rest()
 
     def _cut(self, datagram: bytes) -> bytes:
         self._counters.truncated += 1
@@ -141,83 +158,80 @@ class BatchedReading(OnHub, _Port):
 
     def _read_batches(self) -> None:
         """Deliver all that is there, for so many rounds; all of it, once the port stops."""
-        self._deliver()  # an outer turn has not come to these
-        self._deliver_kept()
+        if self._delivering or self._kept:
+            self._deliver_rest()
         left, rounds = self.maxThroughput, ROUNDS
-        while left > 0 and (rounds > 0 or self._ending):
+        while left > 0 and rounds:
             try:
-                count, octets = self._receive_batch()
+                datagrams, names = self._receive(self.fileno())
             except OSError as error:
                 return self._fail_reading(error)
-            self._deliver(hold=count > 1)
-            left -= octets
-            rounds -= 1
-            if not self._goes_on(count):
+            self._read_batch(datagrams, names)
+            if not self._ending and (len(datagrams) < SLOTS or self._paused):
                 break
+            left -= sum(map(len, datagrams))
+            rounds -= not self._ending
         return None
 
-    def _goes_on(self, count: int) -> bool:
-        """Whether to read once more, after a batch of so many datagrams."""
-        if not self.connected:
-            return False
-        if count == SLOTS:
-            self._losses.look(self.socket)
-        self._adapt(count)
-        return self._ending or (count == SLOTS and not self._paused)
-
-    def _receive_batch(self) -> tuple[int, int]:
-        """Have what is there wait for its delivery.
-
-        Returns:
-            How many datagrams it is, and how many octets.
-        """
-        datagrams, senders = self._receive_all() if self._vector is None else self._receive_vector(self._vector)
-        lengths = list(map(len, datagrams))
-        self._counters.received += len(lengths)
+    def _read_batch(self, datagrams: list[bytes], names: Iterable[Any]) -> None:
+        count = len(datagrams)
+        self._counters.received += count
         limit = self.maxPacketSize
-        if max(lengths) > limit:
+        if limit < self._longest and max(map(len, datagrams)) > limit:
             datagrams = [self._cut(one) if len(one) > limit else one for one in datagrams]
-        self._waiting = zip(datagrams, senders, strict=True)
-        return len(lengths), sum(lengths)
+        self._waiting = zip(datagrams, map(self._sender, names), strict=False)
+        self._deliver(count)
+        if count == 1:
+            self._count_lone()
+        else:
+            self._lone, self._patience = 0, FEW
+            if count == SLOTS and self.connected:
+                self._losses.look(self.socket)
 
-    def _receive_vector(self, vector: ReceiveVector) -> tuple[list[bytes], Iterator[Any]]:
-        datagrams, names = vector.receive(self.fileno())
-        return datagrams, map(self._book.__getitem__, names)
+    def _count_lone(self) -> None:
+        """Go back to single datagrams if that is all there is, for longer and longer."""
+        self._lone += 1
+        if self._lone >= LONE:
+            self._lone = 0
+            self._singly = self._patience = min(self._patience * 2, MANY)
 
-    def _receive_all(self) -> tuple[list[bytes], Iterator[Any]]:
-        """One datagram after the other, on a system without batches."""
+    def _receive_one_by_one(self, _: int) -> tuple[list[bytes], list[Any]]:
+        """A batch on a system without batches."""
         found = [self._recvfrom(self.maxPacketSize + 1)]
         with suppress(OSError):  # the next wake-up meets it
             found.extend(self._recvfrom(self.maxPacketSize + 1) for _ in range(SLOTS - 1))
-        return [datagram for datagram, _ in found], (sender for _, sender in found)
+        return [datagram for datagram, _ in found], [sender for _, sender in found]
 
-    def _adapt(self, count: int) -> None:
-        """Go back to single datagrams if that is all there is, for longer and longer."""
+    def _deliver(self, count: int) -> None:
+        """Have the protocol receive what waits; who runs the reactor meanwhile has the rest delivered by `doWrite`."""
+        self._holding, self._delivering = count >= WORTH_HOLDING, True
         if count > 1:
-            self._lone, self._patience = 0, FEW
-        else:
-            self._lone += 1
-            if self._lone >= LONE:
-                self._lone = 0
-                self._singly = self._patience = min(self._patience * 2, MANY)
+            self.startWriting()
+        self._tell_all()
+        self._holding = self._delivering = False
+        if self._held:
+            self._send_held()
+        if count > 1 and (self._paused or not self._kept):
+            self.stopWriting()
 
-    def _deliver(self, *, hold: bool = False) -> None:
-        """Have the protocol receive what waits.
-
-        Args:
-            hold: Its answers may wait until all is delivered.
-        """
-        for datagram, address in self._waiting:
+    def _tell_all(self) -> None:
+        for datagram, sender in self._waiting:
             try:
-                self.protocol.datagramReceived(datagram, address)
+                self.protocol.datagramReceived(datagram, sender)
             except BaseException:
                 log.err()
 
-    def _deliver_kept(self) -> None:
+    def _deliver_rest(self) -> None:
+        """What an outer turn has not come to, and what was kept while the protocol paused."""
+        if self._delivering:
+            self._deliver(1)
         if self._kept and not self._paused:
             kept, self._kept = self._kept, []
             self._waiting = iter(kept)
-            self._deliver()
+            self._deliver(1)
+
+    def _send_held(self) -> None:
+        """Send what is held."""
 
     # Pausing and stopping
 
@@ -246,3 +260,8 @@ class BatchedReading(OnHub, _Port):
         deque(self._waiting, maxlen=0)
         self._losses.close(self.socket)
         super().connectionLost(reason)
+
+
+def itself(address: Any) -> Any:
+    """Who has sent, where the socket says it as the protocol is told."""
+    return address

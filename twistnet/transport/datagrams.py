@@ -9,6 +9,7 @@ datagrams promises more.
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from contextlib import suppress
 from errno import EAGAIN, ECONNREFUSED, EMSGSIZE, ENOBUFS
 from socket import AF_INET6
@@ -20,7 +21,7 @@ from twisted.internet.error import MessageLengthError
 from twisted.python import log
 
 from .batches import SLOTS, ReceiveVector, SendVector
-from .datagram_ports import BatchedReading, receive_vector
+from .datagram_ports import LONGEST, BatchedReading, receive_vector
 from .hub import Hub
 from .socket_addresses import (
     INET6_SIZE,
@@ -32,10 +33,7 @@ from .socket_addresses import (
     unpack_inet,
 )
 
-__all__ = ["LONGEST", "FastDatagramPort", "FastMulticastPort"]
-
-LONGEST = 65536
-"""Octets of a datagram, at most, where the caller names no size: none is longer, so none is cut."""
+__all__ = ["FastDatagramPort", "FastMulticastPort"]
 
 HELD = 16384
 """Octets of a datagram that is worth holding, at most; a longer one goes out by itself."""
@@ -64,10 +62,12 @@ class FastDatagramPort(BatchedReading, udp.Port):
         udp.Port.__init__(self, port, proto, interface, maxPacketSize, reactor)
         self._begin()
 
+    _longest = LONGEST
+    _sendto: Callable[[bytes, Any], int]
+    _scopes: ScopedAddressBook
+
     def _begin(self) -> None:
         super()._begin()
-        self._holding = False
-        self._held: list[bytes] = []
         self._names: list[bytes] = []
         self._packed: dict[Any, bytes] = {}
 
@@ -121,7 +121,8 @@ class FastDatagramPort(BatchedReading, udp.Port):
         try:
             sent = self._sendto(datagram, addr)
         except OSError as error:
-            return self._fail_writing(error)
+            self._fail_writing(error)
+            return None
         self._counters.sent += 1
         return sent
 
@@ -131,7 +132,8 @@ class FastDatagramPort(BatchedReading, udp.Port):
         try:
             sent = super().write(datagram, addr)
         except BlockingIOError as error:
-            return self._fail_writing(error)
+            self._fail_writing(error)
+            return None
         self._counters.sent += 1
         with suppress(OSError, TypeError, ValueError, struct.error):
             self._book.note(addr, pack_inet(addr) if self._name_size == INET_SIZE else pack_inet6(addr))
@@ -149,13 +151,6 @@ class FastDatagramPort(BatchedReading, udp.Port):
             self.protocol.connectionRefused()
 
     # Holding
-
-    def _deliver(self, *, hold: bool = False) -> None:
-        self._holding = hold and self._vector is not None
-        super()._deliver()
-        self._holding = False
-        if self._held:
-            self._send_held()
 
     def _send_held(self) -> None:
         """Send what is held. What fails is logged, as if `write` had raised it in `datagramReceived`."""
