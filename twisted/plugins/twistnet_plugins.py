@@ -3,6 +3,7 @@
 Imported whenever any program looks for Twisted plugins: everything heavier than a name is a string.
 """
 
+from twisted.application.reactors import Reactor
 from twisted.application.service import ServiceMaker
 
 from twistnet.endpoints.plugins import (
@@ -65,3 +66,9 @@ proxied_endpoint = StreamClientEndpointPlugin("proxied", "twistnet.endpoints.pro
 mtls_server_endpoint = StreamServerEndpointPlugin("mtls", "twistnet.endpoints.mtls.parse_mtls_server")
 mtls_client_endpoint = StreamClientEndpointPlugin("mtls", "twistnet.endpoints.mtls.parse_mtls_client")
 guarded_endpoint = StreamServerEndpointPlugin("guarded", "twistnet.endpoints.guarded.parse_guarded")
+
+fast_reactor = Reactor(
+    "twistnet",
+    "twistnet.transport.reactor",
+    "epoll(7), with TCP, UDP and UNIX sockets on twistnet's fast transports.",
+)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -106,6 +106,8 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         fd = writer.fileno()
         if fd in self._writes:
             return
+        if fd < 0:
+            raise ValueError("it has no file descriptor")
         self._writes.add(fd)
         self._due[fd] = writer
         self._admit(fd, writer)
@@ -196,59 +198,83 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         Returns:
             The numbers that are none of the hub's.
         """
-        strangers: list[int] = []
         self.turn += 1
         due, self._due = self._due, {}
-        outer, fresh = self._fresh, set[int]()
-        self._fresh = fresh
+        outer, self._fresh = self._fresh, set()
         frames = theContextTracker.currentContext().contexts
         depth = len(frames)
         frames.append(frames[-1])
-        find, context_of = self._selectables.get, self._contexts.get
         try:
-            for fd, event in events:
-                selectable = find(fd)
-                if selectable is None:
-                    strangers.append(fd)
-                    continue
-                if fresh and fd in fresh:
-                    continue  # the event was of another, which had this number before
-                frames[depth] = context_of(fd) or self._make_context(fd, selectable, frames[depth - 1])
-                if event == EPOLLIN:
-                    try:
-                        why = selectable.doRead()
-                    except BaseException as error:
-                        log.err()
-                        why = error
-                    if why:
-                        self._disconnectSelectable(selectable, why, True)
-                else:
-                    self._serve_rare(selectable, fd, event)
-            for fd, selectable in due.items():
-                if fd in self._writes and fd not in self._due and find(fd) is selectable:
-                    frames[depth] = context_of(fd) or self._make_context(fd, selectable, frames[depth - 1])
-                    self._let_write(selectable, fd)
+            strangers = self._serve_events(events, frames)
+            self._serve_due(due, frames)
         finally:
             del frames[depth:]
-            self._fresh = outer
             if outer is not None:
-                outer |= fresh
+                outer |= self._fresh
+            self._fresh = outer
         if self._due:
             self._send_held()
         return strangers
+
+    def _serve_events(self, events: Iterable[tuple[int, int]], frames: list[Any]) -> list[int]:
+        """Serve what epoll has found; see `serve`. The uppermost frame is the log context of whoever is served."""
+        strangers: list[int] = []
+        find, context_of, top = self._selectables.get, self._contexts.get, len(frames) - 1
+        fresh = self._fresh
+        for fd, event in events:
+            selectable = find(fd)
+            if selectable is None:
+                strangers.append(fd)
+                continue
+            if fresh and fd in fresh:
+                continue  # the event was of another, which had this number before
+            frames[top] = context_of(fd) or self._make_context(fd, selectable, frames[top - 1])
+            if event != EPOLLIN:
+                self._serve_rare(selectable, fd, event)
+                continue
+            try:
+                why = selectable.doRead()
+            except BaseException as error:
+                log.err()
+                why = error
+            if why:
+                self._lose(selectable, why)
+        return strangers
+
+    def _serve_due(self, due: Mapping[int, Any], frames: list[Any]) -> None:
+        """Ask to write those who have asked for it since the last batch, unless they were removed or have asked anew."""
+        top = len(frames) - 1
+        for fd, selectable in due.items():
+            if fd in self._writes and fd not in self._due and self._selectables.get(fd) is selectable:
+                frames[top] = self._contexts.get(fd) or self._make_context(fd, selectable, frames[top - 1])
+                self._let_write(selectable, fd)
 
     def _serve_rare(self, selectable: Any, fd: int, event: int) -> None:
         """All that is not just something to read."""
         if event & self._POLL_DISCONNECTED and getattr(selectable, "reads_errors", False):
             event = EPOLLIN
-        self._doReadOrWrite(selectable, fd, event)
+        try:
+            self._doReadOrWrite(selectable, fd, event)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            log.err()  # while it was disconnected; the others go on
+
+    def _lose(self, selectable: Any, why: BaseException) -> None:
+        """It has nothing to read any more, ever."""
+        try:
+            self._disconnectSelectable(selectable, why, True)
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
+            log.err()
 
     def _let_write(self, selectable: Any, fd: int) -> None:
         """Ask to write; who could not, or not all, waits for the kernel from now on."""
-        self._doReadOrWrite(selectable, fd, EPOLLOUT)
-        if fd in self._writes and fd not in self._due and self._selectables.get(fd) is selectable:
-            if fd not in self._armed:
-                self._arm(fd)
+        self._serve_rare(selectable, fd, EPOLLOUT)
+        waits = fd in self._writes and fd not in self._due and fd not in self._armed
+        if waits and self._selectables.get(fd) is selectable:
+            self._arm(fd)
 
     def _send_held(self) -> None:
         """Have sent what was written in this turn; whatever a protocol would hear of waits for the next."""

@@ -51,8 +51,8 @@ class AcceptingOnHub(OnHub, _Port):
             log.deferr()
 
     def _accept_batch(self, most: int) -> None:
-        listening = self.socket
-        accept: Any = listening._accept  # type: ignore[attr-defined]
+        listening: Any = self.socket
+        accept = listening._accept
         family, kind = self.addressFamily, self.socketType
         for _ in range(most):
             try:
@@ -87,4 +87,4 @@ class FastConnector(tcp.Connector):
     """`tcp.Connector` on the hub, with the same arguments."""
 
     def _makeTransport(self) -> FastClient:
-        return FastClient(self.host, self.port, self.bindAddress, self, self.reactor)  # type: ignore[arg-type]
+        return FastClient(self.host, self.port, self.bindAddress, self, self.reactor)

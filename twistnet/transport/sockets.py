@@ -15,14 +15,10 @@ from twisted.internet import error
 from twisted.internet.posixbase import PosixReactorBase
 from zope.interface import directlyProvides, providedBy
 
-try:
-    from .datagrams import FastDatagramPort, FastMulticastPort
-    from .unix_datagrams import FastConnectedUNIXDatagramPort, FastUNIXDatagramPort
-except ImportError:
-    from twisted.internet.udp import Port as FastDatagramPort, MulticastPort as FastMulticastPort
-    from twisted.internet.unix import ConnectedDatagramPort as FastConnectedUNIXDatagramPort, DatagramPort as FastUNIXDatagramPort
+from .datagrams import FastDatagramPort, FastMulticastPort
 from .ports import FastConnector, FastPort
 from .streams import FastServer
+from .unix_datagrams import FastConnectedUNIXDatagramPort, FastUNIXDatagramPort
 from .unix_streams import FastUNIXConnector, FastUNIXPort, FastUNIXServer
 
 __all__ = ["FastSockets", "ReactorOnHub", "can_be_fast", "fast"]
@@ -67,9 +63,7 @@ class FastSockets:
         self, host: str, port: Any, factory: Any, timeout: float = 30, bindAddress: Any = None
     ) -> Any:
         """See `IReactorTCP.connectTCP`."""
-        return _connecting(
-            FastConnector(host, port, factory, timeout, bindAddress, self._sockets_reactor)
-        )
+        return _connecting(FastConnector(host, port, factory, timeout, bindAddress, self._sockets_reactor))
 
     def listenSSL(
         self, port: Any, factory: Any, contextFactory: Any, backlog: int = 50, interface: str = ""
@@ -78,7 +72,13 @@ class FastSockets:
         return _listen_tls(self, port, factory, contextFactory, backlog, interface)
 
     def connectSSL(
-        self, host: str, port: Any, factory: Any, contextFactory: Any, timeout: float = 30, bindAddress: Any = None
+        self,
+        host: str,
+        port: Any,
+        factory: Any,
+        contextFactory: Any,
+        timeout: float = 30,
+        bindAddress: Any = None,
     ) -> Any:
         """See `IReactorSSL.connectSSL`."""
         return _connect_tls(self, host, port, factory, contextFactory, timeout, bindAddress)
@@ -93,14 +93,17 @@ class FastSockets:
         """See `IReactorUNIX.connectUNIX`."""
         return _connecting(FastUNIXConnector(address, factory, timeout, self._sockets_reactor, checkPID))
 
-    def listenUDP(
-        self, port: Any, protocol: Any, interface: str = "", maxPacketSize: int = LONGEST
-    ) -> Any:
+    def listenUDP(self, port: Any, protocol: Any, interface: str = "", maxPacketSize: int = LONGEST) -> Any:
         """See `IReactorUDP.listenUDP`; unless a size is given, no datagram is cut."""
         return _started(FastDatagramPort(port, protocol, interface, maxPacketSize, self._sockets_reactor))
 
     def listenMulticast(
-        self, port: Any, protocol: Any, interface: str = "", maxPacketSize: int = LONGEST, listenMultiple: bool = False
+        self,
+        port: Any,
+        protocol: Any,
+        interface: str = "",
+        maxPacketSize: int = LONGEST,
+        listenMultiple: bool = False,
     ) -> Any:
         """See `IReactorMulticast.listenMulticast`; unless a size is given, no datagram is cut."""
         return _started(
@@ -114,7 +117,12 @@ class FastSockets:
         return _started(FastUNIXDatagramPort(address, protocol, maxPacketSize, mode, self._sockets_reactor))
 
     def connectUNIXDatagram(
-        self, address: Any, protocol: Any, maxPacketSize: int = LONGEST, mode: int = 0o666, bindAddress: Any = None
+        self,
+        address: Any,
+        protocol: Any,
+        maxPacketSize: int = LONGEST,
+        mode: int = 0o666,
+        bindAddress: Any = None,
     ) -> Any:
         """See `IReactorUNIXDatagram.connectUNIXDatagram`; unless a size is given, nothing up to 64 KiB is cut."""
         return _started(

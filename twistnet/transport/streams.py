@@ -66,7 +66,7 @@ class FastStream(OnHub, _Connection):
         """Octets that were written and are not in Twisted's buffer yet."""
         return 0 if self._held is None else len(self._held)
 
-    def doRead(self) -> ConnectionDone | ConnectionLost | None:
+    def doRead(self) -> ConnectionDone | ConnectionLost | None:  # type: ignore[override]
         """See `IReadDescriptor`."""
         try:
             data = self.socket.recv(self._read_size)
@@ -265,7 +265,7 @@ class ServerNames:
         self._repstr = text
 
 
-class FastServer(ServerNames, FastStream, tcp.Server):
+class FastServer(ServerNames, FastStream, tcp.Server):  # type: ignore[override]
     """`tcp.Server` on the hub, with the same arguments."""
 
     def __init__(
@@ -283,7 +283,7 @@ class FastServer(ServerNames, FastStream, tcp.Server):
         self._tempDataLen = 0
         self.socket = sock
         sock.setblocking(False)
-        self.fileno = sock.fileno  # type: ignore[method-assign]
+        self.fileno = sock.fileno
         self.protocol = protocol
         self._kind = protocol.__class__
         if len(client) != 2:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 from typing import TYPE_CHECKING, Any
 
-from twisted.internet import main, unix
+from twisted.internet import main, tcp, unix
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python import log
 
@@ -17,7 +17,9 @@ from .ports import AcceptingOnHub
 from .streams import FastServer, FastStream
 
 if TYPE_CHECKING:
-    _Connection = unix.Server
+
+    class _Connection(unix._SendmsgMixin, tcp.Connection):
+        """What the transports below have in common."""
 else:
     _Connection = object
 
@@ -32,7 +34,7 @@ ANCILLARY = socket.CMSG_SPACE(4096)
 class FastUNIXStream(FastStream, _Connection):
     """Mixed in before a UNIX connection of Twisted's."""
 
-    def doRead(self) -> ConnectionDone | ConnectionLost | None:
+    def doRead(self) -> ConnectionDone | ConnectionLost | None:  # type: ignore[override]
         """See `IReadDescriptor`."""
         try:
             data, ancillary, _, _ = self.socket.recvmsg(self._read_size, ANCILLARY)
@@ -62,7 +64,7 @@ class FastUNIXStream(FastStream, _Connection):
                 log.msg(format=UNSUPPORTED, level=level, kind=kind, peer=self.getPeer())
 
 
-class FastUNIXServer(FastUNIXStream, FastServer, unix.Server):
+class FastUNIXServer(FastUNIXStream, FastServer, unix.Server):  # type: ignore[override]
     """`unix.Server` on the hub, with the same arguments."""
 
     def __init__(
@@ -90,5 +92,5 @@ class FastUNIXPort(AcceptingOnHub, unix.Port):
 class FastUNIXConnector(unix.Connector):
     """`unix.Connector` on the hub, with the same arguments."""
 
-    def _makeTransport(self) -> FastUNIXClient:
+    def _makeTransport(self) -> FastUNIXClient:  # type: ignore[override]
         return FastUNIXClient(self.address, self, self.reactor, self.checkPID)

@@ -18,6 +18,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorCore
 from twisted.logger import globalLogBeginner
 
+from twistnet.transport import fast
+
 from .scripts import SCRIPTS
 from .world import World, perform
 
@@ -53,10 +55,18 @@ async def run_all(reactor: Any, names: list[str], folder: Path) -> dict[str, lis
     return found
 
 
+def install(kind: str) -> Any:
+    """Make a reactor the process's: one of Twisted's, one of them with fast transports, or the one that has no others."""
+    of_twisted = kind.removeprefix("fast-")
+    module = "twistnet.transport.reactor" if kind == "twistnet" else f"twisted.internet.{of_twisted}reactor"
+    importlib.import_module(module).install()
+    reactor = importlib.import_module("twisted.internet.reactor")
+    return fast(reactor) if kind.startswith("fast-") else reactor
+
+
 def main(kind: str, *names: str) -> None:
     """Run scripts, all unless some are named, and print their events."""
-    importlib.import_module(f"twisted.internet.{kind}reactor").install()
-    reactor: Any = importlib.import_module("twisted.internet.reactor")
+    reactor = install(kind)
     assert IReactorCore.providedBy(reactor)
     globalLogBeginner.beginLoggingTo([], discardBuffer=True, redirectStandardIO=False)
     with tempfile.TemporaryDirectory() as folder:

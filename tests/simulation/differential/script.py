@@ -13,10 +13,13 @@ from attrs import field, frozen
 if TYPE_CHECKING:
     from .world import World
 
-__all__ = ["REACTORS", "SCRIPTS", "Body", "Script", "script"]
+__all__ = ["FAST", "REACTORS", "SCRIPTS", "Body", "Script", "script"]
 
 REACTORS = ("epoll", "asyncio", "select")
 """The real reactors that everything is compared with."""
+
+FAST = ("twistnet", "fast-asyncio")
+"""The same machine's sockets on the fast transports: as a reactor of their own, and within another."""
 
 Body = Callable[["World"], Coroutine[Any, Any, None]]
 
@@ -29,7 +32,7 @@ class Script:
         name: The module's name without `scripts_`, a dot, and the function's.
         body: What is run.
         differs: The real reactors that are known to do otherwise than the rest, each with the reason; the simulation does
-            as the rest.
+            as the rest. "fast" is all of those with fast transports.
         logs: The classes of the errors that are logged in its course. Each is an event; any other fails the script.
         apart: Whether only the order of the events of each participant is a fact, not the order between them.
     """
@@ -44,6 +47,10 @@ class Script:
     def agreeing(self) -> list[str]:
         """The real reactors that agree with each other; never none."""
         return [name for name in REACTORS if name not in self.differs]
+
+    def reason(self, reactor: str) -> str | None:
+        """Why a real reactor is known to do otherwise; `None` if it does as the rest."""
+        return self.differs.get(reactor) or (self.differs.get("fast") if reactor in FAST else None)
 
 
 SCRIPTS: dict[str, Script] = {}

@@ -1,4 +1,4 @@
-"""One set of scripts, four reactors: the same events in the same order on three real ones and on the simulation.
+"""One set of scripts: the same events in the same order on three real reactors, on the fast transports and on the simulation.
 
 Each script states one fact about Twisted on Linux. Where real reactors are known to differ from each other, the script says
 which of them does and why; it is held to that, and the simulation to the others.
@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from .script import REACTORS
+from .script import FAST, REACTORS
 from .scripts import SCRIPTS
 from .simulated import simulate
 
@@ -42,7 +42,7 @@ def events_of(process: subprocess.Popen[bytes]) -> Events:
 @pytest.fixture(scope="module")
 def real() -> dict[str, Events]:
     """The events of each script on each real reactor."""
-    processes = {reactor: start(reactor) for reactor in REACTORS}
+    processes = {reactor: start(reactor) for reactor in (*REACTORS, *FAST)}
     try:
         return {reactor: events_of(process) for reactor, process in processes.items()}
     finally:
@@ -56,11 +56,9 @@ def test_real_reactors_agree(name: str, real: dict[str, Events]) -> None:
     script = SCRIPTS[name]
     expected = real[script.agreeing[0]][name]
     assert not [event for event in expected if event[0] == "unexpected"]
-    for reactor in REACTORS:
-        if reactor in script.differs:
-            assert real[reactor][name] != expected, (
-                f"{reactor} does not differ any more: {script.differs[reactor]}"
-            )
+    for reactor in (*REACTORS, *FAST):
+        if (reason := script.reason(reactor)) is not None:
+            assert real[reactor][name] != expected, f"{reactor} does not differ any more: {reason}"
         else:
             assert real[reactor][name] == expected, reactor
 
