@@ -275,10 +275,17 @@ class ListenerConfig:
 
     Attributes:
         listen: Endpoint strings, streams and datagrams alike; empty for the service's own default.
+        transport: `"fast"` for the fast transports where there are any, `"stock"` for Twisted's own.
     """
 
     listen: tuple[str, ...] = setting(
         (), DESCRIPTIONS, "where to serve, such as tcp:7007 or udp:7009; may be repeated", group="Listening"
+    )
+    transport: str = setting(
+        "fast",
+        choice("fast", "stock"),
+        "sockets of twistnet's (on Linux), or Twisted's own",
+        group="Listening",
     )
 
 

@@ -67,6 +67,9 @@ mtls_server_endpoint = StreamServerEndpointPlugin("mtls", "twistnet.endpoints.mt
 mtls_client_endpoint = StreamClientEndpointPlugin("mtls", "twistnet.endpoints.mtls.parse_mtls_client")
 guarded_endpoint = StreamServerEndpointPlugin("guarded", "twistnet.endpoints.guarded.parse_guarded")
 
+fast_server_endpoint = StreamServerEndpointPlugin("fast", "twistnet.endpoints.fast.parse_fast_server")
+fast_client_endpoint = StreamClientEndpointPlugin("fast", "twistnet.endpoints.fast.parse_fast_client")
+fast_datagram_endpoint = DatagramEndpointPlugin("fast", "twistnet.endpoints.fast.parse_fast_datagram")
 fast_reactor = Reactor(
     "twistnet",
     "twistnet.transport.reactor",

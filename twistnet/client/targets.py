@@ -21,9 +21,10 @@ from twisted.internet.interfaces import IStreamClientEndpointStringParserWithRea
 from twisted.plugin import getPlugins
 
 from ..endpoints.datagram_client import DatagramTarget, parse_datagram_target
-from ..endpoints.descriptions import parse_peer, split_description
+from ..endpoints.descriptions import Description, parse_peer, split_description
 from ..endpoints.proxied_strings import introduced, take_header
 from ..endpoints.unix_paths import check_length
+from ..transport import fast
 from ..units import did_you_mean
 
 __all__ = ["datagram_target", "stream_target"]
@@ -55,6 +56,9 @@ def stream_target(reactor: Any, words: Sequence[str], proxy_protocol: str | None
     if prefix == "proxied":
         inner, header = take_header(arguments, keywords)
         return introduced(inner.prefix, stream_target(reactor, [str(inner)]), header)
+    if prefix == "fast" and arguments:
+        inside = Description(arguments[0], tuple(arguments[1:]), keywords)
+        return stream_target(fast(reactor), [str(inside)])
     if prefix == "tcp6":
         return TCP6ClientEndpoint(reactor, *_host_and_port(words[0], arguments, keywords))
     _check(words[0], prefix, arguments, keywords)

@@ -20,7 +20,7 @@ from twisted.plugin import getPlugins
 from zope.interface import implementer
 
 from ..units import LONGEST_DATAGRAM, did_you_mean, parse_datagram_size, parse_flag
-from .descriptions import Description
+from .descriptions import Description, split_description
 from .interfaces import (
     DatagramServerEndpoint,
     IDatagramServerEndpoint,
@@ -32,8 +32,10 @@ __all__ = [
     "SystemdDatagramServerEndpoint",
     "UDPServerEndpoint",
     "UNIXDatagramServerEndpoint",
+    "answers_datagrams",
     "datagram_prefixes",
     "datagram_server_from_string",
+    "says_datagrams",
 ]
 
 
@@ -222,6 +224,21 @@ def _inherited(index: str, name: str) -> int:
         raise ValueError(f"systemd passed no socket {index or name!r} to this process") from None
 
 
+def answers_datagrams(description: Description) -> bool:
+    """Whether a string is for datagrams: `fast:` may stand before one that is, and before one that is not."""
+    words = (description.prefix, *description.arguments)
+    return next((word for word in words if word != "fast"), "") in datagram_prefixes()
+
+
+def says_datagrams(text: str) -> bool:
+    """Whether a text is an endpoint string that is for datagrams, as far as its prefixes tell."""
+    try:
+        (prefix, *arguments), _ = split_description(text)
+    except ValueError:
+        return False
+    return answers_datagrams(Description(prefix, tuple(arguments)))
+
+
 def datagram_prefixes() -> dict[str, Any]:
     """The parsers of datagram endpoints that are installed, by prefix."""
     return {parser.prefix: parser for parser in getPlugins(IDatagramServerEndpointStringParser)}
@@ -241,7 +258,7 @@ def datagram_server_from_string(reactor: Any, description: str) -> DatagramServe
     """
     parsed = Description.parse(description)
     parsers = datagram_prefixes()
-    if parsed.prefix not in parsers:
+    if not answers_datagrams(parsed):
         raise ValueError(
             f"{description!r} begins with no datagram prefix; {did_you_mean(parsed.prefix, parsers)}"
         )

@@ -19,10 +19,18 @@ from twisted.internet.interfaces import IAddress, IHostResolution, IResolutionRe
 from twisted.internet.protocol import DatagramProtocol
 from zope.interface import implementer
 
+from ..transport import fast
 from ..units import did_you_mean
-from .descriptions import parse_peer, split_description
+from .descriptions import Description, parse_peer, split_description
 
-__all__ = ["DatagramPeer", "DatagramTarget", "UDPTarget", "UNIXDatagramTarget", "parse_datagram_target"]
+__all__ = [
+    "DatagramPeer",
+    "DatagramTarget",
+    "FastTarget",
+    "UDPTarget",
+    "UNIXDatagramTarget",
+    "parse_datagram_target",
+]
 
 BUFFER = 65536
 """Octets that are read at once: more than any datagram has."""
@@ -46,16 +54,21 @@ class DatagramPeer(DatagramProtocol):
         self._closing = False
         self._folder: str | None = None
 
-    def send(self, datagram: bytes) -> None:
+    def send(self, datagram: bytes) -> bool:
         """Send one datagram.
+
+        Returns:
+            Whether the kernel took it: while the queue of a UNIX socket is full, it does not.
 
         Raises:
             OSError: The kernel would not have it.
             MessageLengthError: It is too long for the socket.
             ConnectionRefusedError: Nothing listens at a UNIX path.
         """
-        if self.transport is not None:
-            self.transport.write(datagram, self._target)
+        if self.transport is None:
+            return False
+        sent = self.transport.write(datagram, self._target)
+        return sent is not None or self._target is None
 
     def close(self) -> Deferred[None]:
         """Close the socket.
@@ -171,11 +184,26 @@ async def _resolve(reactor: Any, host: str, families: tuple[type, ...]) -> str:
     return str(hosts[0])
 
 
-DatagramTarget: TypeAlias = UDPTarget | UNIXDatagramTarget
+@frozen
+class FastTarget:
+    """A peer that is reached through the fast transports.
+
+    Attributes:
+        peer: The same peer.
+    """
+
+    peer: UDPTarget | UNIXDatagramTarget
+
+    async def connect(self, reactor: Any) -> DatagramPeer:
+        """Open a socket to the peer; raises as the peer's own `connect` does."""
+        return await self.peer.connect(fast(reactor))
+
+
+DatagramTarget: TypeAlias = UDPTarget | UNIXDatagramTarget | FastTarget
 
 
 def parse_datagram_target(description: str) -> DatagramTarget | None:
-    """A datagram peer from `udp:HOST:PORT`, `udp6:HOST:PORT` or `unix-datagram:PATH`.
+    """A datagram peer from `udp:HOST:PORT`, `udp6:HOST:PORT` or `unix-datagram:PATH`, or `fast:` before one of these.
 
     Returns:
         The target, or `None` if the string has none of these prefixes.
@@ -184,6 +212,9 @@ def parse_datagram_target(description: str) -> DatagramTarget | None:
         ValueError: The rest of the string is not right.
     """
     (prefix, *arguments), keywords = split_description(description)
+    if prefix == "fast" and arguments:
+        inside = parse_datagram_target(str(Description(arguments[0], tuple(arguments[1:]), keywords)))
+        return inside if inside is None or isinstance(inside, FastTarget) else FastTarget(inside)
     if prefix not in {"udp", "udp6", "unix-datagram"}:
         return None
     names = ("path",) if prefix == "unix-datagram" else ("host", "port")

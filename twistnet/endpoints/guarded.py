@@ -28,7 +28,7 @@ from ..config import ConnectionConfig, build
 from ..errors import ConfigurationError, EndpointStringError
 from ..policies.guarded_factory import GuardedFactory, guard
 from ..units import did_you_mean
-from .datagram import datagram_prefixes
+from .datagram import answers_datagrams
 from .descriptions import Description
 
 __all__ = ["GuardedServerEndpoint", "listen_guarded", "parse_guarded", "share_port"]
@@ -168,7 +168,7 @@ def _check_inside(args: Sequence[str], rest: Mapping[str, str]) -> None:
         raise ConfigurationError(
             "has no endpoint inside; guarded:tcp:8080:max_connections=100 would have one"
         )
-    if args[0] in datagram_prefixes():
+    if answers_datagrams(Description(args[0], tuple(args[1:]))):
         raise ConfigurationError(f"{args[0]} is for datagrams, and guarded for streams")
     ours = {field.name for field in fields(ConnectionConfig)}
     if "" in args or "" in rest.values():

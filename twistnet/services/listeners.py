@@ -21,7 +21,7 @@ from twisted.plugin import getPlugins
 from twisted.python.failure import Failure
 
 from ..config import ConnectionConfig, DatagramConfig
-from ..endpoints.datagram import datagram_prefixes, datagram_server_from_string
+from ..endpoints.datagram import answers_datagrams, datagram_prefixes, datagram_server_from_string
 from ..endpoints.descriptions import Description
 from ..endpoints.guarded import listen_guarded, share_port
 from ..endpoints.unix_paths import check_length, clear_dead_socket
@@ -87,7 +87,7 @@ def parse_listener(
     description = Description.parse(text).on_loopback()
     if description.leaf in {"unix", "unix-datagram"}:
         check_length(description.values["address"])
-    if description.prefix in datagram_prefixes():
+    if answers_datagrams(description):
         description = description.with_default("max_datagram", str(datagrams.max_datagram))
         if connections.reuse_port:
             description = description.with_default("reuse_port", "on")

@@ -29,6 +29,7 @@ from ..policies.guarded_factory import GuardedFactory
 from ..policies.networks import Networks
 from ..policies.observers import AccessLog, OpenConnections, SocketOptions
 from ..policies.reception import Reception
+from ..transport import fast
 from .drain import Drain, ServiceState
 from .last_accepts import accept_waiting, let_nobody_in
 from .listeners import Listener, listening_error, parse_listener
@@ -53,6 +54,7 @@ class ListeningService(Service):
         check: Raises `ValueError` for a listener that the service must not have.
         companion: A Twisted service that is started once the listeners are open, and stopped before connections are waited
             for; or `None`.
+        transport: `"fast"` for the fast transports, where the reactor can have them, or `"stock"`.
 
     Attributes:
         open: The connections that are open, since the service was last started.
@@ -76,6 +78,7 @@ class ListeningService(Service):
         detail: str = "",
         check: Callable[[Description], None] = lambda listener: None,
         companion: IService | None = None,
+        transport: str = "fast",
     ) -> None:
         if not listen or isinstance(listen, str):
             raise ConfigurationError(f"{listen!r} is not a list of endpoint strings", ("listen",))
@@ -85,6 +88,7 @@ class ListeningService(Service):
         self.ports: list[IListeningPort] = []
         self._paths: list[tuple[IListeningPort, OwnPath]] = []
         self._reactor = reactor
+        self._network = fast(reactor) if transport == "fast" else reactor
         self._check = check
         self._companion = companion
         self._stream = stream
@@ -189,7 +193,7 @@ class ListeningService(Service):
 
     def _listener(self, text: str, index: int) -> Listener:
         try:
-            listener = parse_listener(self._reactor, text, self._connections, self._datagrams)
+            listener = parse_listener(self._network, text, self._connections, self._datagrams)
             if listener.answers_datagrams and self._datagram is None:
                 raise ValueError(f"{text!r} is for datagrams, and {self.name} answers streams only")
             if not listener.answers_datagrams and self._stream is None:

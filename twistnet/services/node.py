@@ -252,6 +252,7 @@ def _listening(config: ServiceConfig, reactor: Any) -> ListeningService:
             detail=definition.detail(settings),
             check=lambda listener: definition.check_listener(settings, listener),
             companion=companion,
+            transport=settings.transport,
         )
     except ConfigurationError as error:
         raise error.within("services", config.name) from None

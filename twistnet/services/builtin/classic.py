@@ -11,7 +11,7 @@ from twisted.internet.protocol import DatagramProtocol
 from twisted.logger import Logger
 
 from ...config import FLAG, choice, setting
-from ...endpoints.datagram import datagram_prefixes
+from ...endpoints.datagram import says_datagrams
 from ...errors import ConfigurationError
 from ...protocols import classic
 from ...wire.classic import QUOTE_MOST, quotes_of
@@ -47,7 +47,7 @@ class ClassicOptions:
 
     def _refuse_datagrams(self, listen: Sequence[str]) -> None:
         for index, text in enumerate(listen):
-            if text.partition(":")[0] in datagram_prefixes():
+            if says_datagrams(text):
                 problem = f"{text!r}: {self.protocol} answers datagrams with longer ones; ask for amplification if need be"
                 raise ConfigurationError(problem, (f"listen[{index}]",))
 
