@@ -16,11 +16,11 @@ from benchmarks.comparison.servers.table import Server
 
 COLUMNS = 3
 PANEL = 400
-MARGIN = 20
+MARGIN = 24
 NAMES = 120
 VALUES = 70
 ROW = 18
-HEAD = 66
+HEAD = 70
 COLOURS = {"twistnet": "#0b6e4f", "twisted": "#c8553d", "c": "#444444"}
 OTHERS = "#7a93ac"
 STYLE = (
@@ -74,7 +74,7 @@ def panel(outcome: Outcome, bars: Sequence[Bar]) -> str:
     """One scenario, drawn at the origin."""
     first = outcome.scenario.measures[0]
     scale = (PANEL - NAMES - VALUES) / (max(bar.most for bar in bars) or 1)
-    lines = wrap(outcome.scenario.title, 58)[:2]
+    lines = wrap(outcome.scenario.title, 48)
     parts = [text(0, 14 + 16 * number, line, "title") for number, line in enumerate(lines)]
     better = "more" if first.more_is_better else "less"
     parts.append(text(0, 14 + 16 * len(lines), f"{first.title}; {better} is better", "of"))

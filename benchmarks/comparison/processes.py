@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -71,8 +72,8 @@ class ServerProcess:
         if readable and (line := self._process.stdout.readline()):
             return line
         self._errors.seek(0)
-        said = self._errors.read().strip().splitlines() or ["it says nothing"]
-        raise Failed(f"the server: {said[-1]}")
+        said = [line for line in self._errors if re.search(r"\w", line)] or ["it says nothing"]
+        raise Failed(f"the server: {said[-1].strip()}")
 
     def port(self) -> int:
         """Where it listens; to be asked once.

@@ -18,8 +18,8 @@ NOTES = """\
 Servers and load are on a processor each, on the loopback; within a round each server is measured once, in an order that is shuffled
 anew. Figures are medians over the rounds; a ratio is the median of the ratios within each round, of the column before the ratios.
 Every octet of every reply was compared. Where the generator was busy to more than 0.95, it was the limit and not the server:
-compare the CPU a request there. Every server has the options that its users get: uvloop, asyncio, trio and the one in C set
-TCP_NODELAY, Twisted and gevent do not; no load here sends what that would hold back for long."""
+compare the CPU a request there, and also where the machine had other work. Every server has the options that its users get: uvloop,
+rloop, asyncio, trio and the one in C set TCP_NODELAY, Twisted, with and without twistnet, and gevent do not."""
 
 
 def environment() -> dict[str, str]:
@@ -53,9 +53,9 @@ def _version(package: str) -> str | None:
         return None
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """In Markdown; the first column to the left, the others to the right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """In Markdown; so many columns to the left, the others, of figures, to the right."""
+    lines = [head, [*["---"] * words, *["---:"] * (len(head) - words)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
@@ -72,7 +72,7 @@ def scenario_table(outcome: Outcome, servers: Sequence[Server]) -> str:
         [
             server.name,
             number(outcome.median(server.name, first.key), first.digits),
-            *(number(outcome.ratio(server.name, reference), 2) for reference in REFERENCES),
+            *(number(outcome.ratio(server.name, reference, first.key), 2) for reference in REFERENCES),
             *(number(outcome.median(server.name, other.key), other.digits) for other in others),
         ]
         for server in servers
@@ -81,16 +81,18 @@ def scenario_table(outcome: Outcome, servers: Sequence[Server]) -> str:
     return table(head, rows)
 
 
-def overview(outcomes: Sequence[Outcome], servers: Sequence[Server]) -> str:
-    """The ratio of each server to Twisted's epoll reactor, scenario by scenario."""
+def overview(outcomes: Sequence[Outcome], servers: Sequence[Server], key: str | None = None) -> str:
+    """The ratios of all servers to Twisted's epoll reactor, a row a scenario: of its first measure, or of another that it has."""
     shown = [server.name for server in servers if any(server.name in outcome.samples for outcome in outcomes)]
     rows = []
     for outcome in outcomes:
-        first = outcome.scenario.measures[0]
-        cells = [number(outcome.ratio(name, "twisted-epoll"), 2) for name in shown]
-        better = "more" if first.more_is_better else "less"
-        rows.append([outcome.scenario.name, f"{first.title} ({better} is better)", *cells])
-    return table(["scenario", "of", *shown], rows)
+        for measure in outcome.scenario.measures:
+            if measure.key == (key or outcome.scenario.measures[0].key):
+                better = "more" if measure.more_is_better else "less"
+                ratios = [outcome.ratio(name, "twisted-epoll", measure.key) for name in shown]
+                label = f"{measure.title} ({better} is better)"
+                rows.append([outcome.scenario.name, label, *(number(ratio, 2) for ratio in ratios)])
+    return table(["scenario", "of", *shown], rows, words=2)
 
 
 def markdown(
@@ -110,12 +112,15 @@ def markdown(
         plot: the name of the file with the plot, if there is one.
     """
     parts = ["# Servers side by side", NOTES, made_with]
-    parts.append(table(["on", ""], environment().items()))
-    parts.append(table(["server", "what it is"], [(server.name, server.title) for server in servers]))
+    parts.append(table(["on", ""], environment().items(), words=2))
+    parts.append(
+        table(["server", "what it is"], [(server.name, server.title) for server in servers], words=2)
+    )
     parts += skipped
     if plot is not None:
         parts.append(f"![The ratios as bars]({plot})")
     parts += ["## Relative to Twisted's epoll reactor", overview(outcomes, servers)]
+    parts += ["## CPU, relative to Twisted's epoll reactor", overview(outcomes, servers, "cpu")]
     for outcome in outcomes:
         parts += [f"## {outcome.scenario.name}: {outcome.scenario.title}", scenario_table(outcome, servers)]
         parts += [f"{name} has failed: {why}" for name, why in outcome.failures.items()]

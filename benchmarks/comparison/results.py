@@ -46,9 +46,8 @@ class Outcome:
         values = self.values(server, key)
         return median(values) if values else None
 
-    def ratio(self, server: str, reference: str) -> float | None:
-        """Of the scenario's first measure: the median of the ratios within a round."""
-        key = self.scenario.measures[0].key
+    def ratio(self, server: str, reference: str, key: str) -> float | None:
+        """The median of the ratios of two servers within a round."""
         pairs = zip(self.values(server, key), self.values(reference, key), strict=False)
         ratios = [value / other for value, other in pairs if other]
         return median(ratios) if ratios else None

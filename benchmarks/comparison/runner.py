@@ -172,7 +172,8 @@ class Runner:
         command += [*options, "--port", str(ports[server.name])]
         if kind == "idle":
             return self._memory(process, command)
-        command += ["--server", str(process.pid), "--warm", str(WARM), "--seconds", str(self._plan.seconds)]
+        warm = min(WARM, self._plan.seconds)
+        command += ["--server", str(process.pid), "--warm", str(warm), "--seconds", str(self._plan.seconds)]
         if not (scenario.timer and server.keeps_timers):
             return run_load(command, self._plan.seconds)
         process.report()

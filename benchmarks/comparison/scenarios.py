@@ -120,7 +120,7 @@ FLOOD = Scenario(
     measures=(
         Measure("loss", "lost %", 1),
         Measure("sent", "sent/s", more_is_better=True),
-        Measure("returned", "returned/s", more_is_better=True),
+        Measure("rate", "returned/s", more_is_better=True),
         CPU,
         BUSY,
     ),

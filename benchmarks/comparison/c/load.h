@@ -31,7 +31,7 @@ void window_prepare(void);                                /* the warm-up begins 
 bool window_goes_on(uint64_t at);                         /* opens the window in its time; false once it is over */
 void answered(uint64_t sent, uint64_t at);                /* one request, sent then, has its reply at this time */
 void lost(uint64_t requests);                             /* so many have none */
-uint64_t count_answered(void);                            /* within the window */
+uint64_t count_answered(void);                            /* since the window opened */
 void report(const char *extra, ...) __attribute__((format(printf, 1, 2))); /* one line of JSON */
 void fail(const char *what) __attribute__((noreturn));    /* a system call has failed: status 2 */
 void differs(const char *what) __attribute__((noreturn)); /* a reply is wrong: status 3 */

@@ -16,9 +16,10 @@
 static uint64_t histogram[BUCKETS];
 
 static struct {
-    uint64_t opens, closes, opened, last; /* times */
+    uint64_t opens, closes, opened, closed; /* times: when it is to, and when it did */
     uint64_t answered, lost;
-    double own, server; /* seconds of the processor when it opened */
+    uint64_t in_time;   /* of the answered: those before it closed */
+    double own, server; /* seconds of the processor: when it opened, then what was used until it closed */
     bool open;
 } window;
 
@@ -88,12 +89,22 @@ static void window_open(uint64_t at)
     window.open = true;
 }
 
+static void window_close(uint64_t at)
+{
+    window.closed = at;
+    window.in_time = window.answered;
+    window.own = own_processor() - window.own;
+    window.server = server_processor() - window.server;
+}
+
 bool window_goes_on(uint64_t at)
 {
     if (!window.open && at >= window.opens)
         window_open(at);
-    window.last = at;
-    return at < window.closes;
+    if (at < window.closes)
+        return true;
+    window_close(at);
+    return false;
 }
 
 static int bucket(uint64_t value)
@@ -141,9 +152,8 @@ static double percentile(double share)
 
 void report(const char *extra, ...)
 {
-    double seconds = (double)(window.last - window.opened) / 1e9;
-    double own = own_processor() - window.own, server = server_processor() - window.server;
-    double requests = (double)window.answered;
+    double seconds = (double)(window.closed - window.opened) / 1e9;
+    double requests = (double)window.in_time;
     va_list values;
     printf("{\"requests\": %.0f, \"seconds\": %.6f, \"rate\": %.2f, \"lost\": %llu, ", requests, seconds, requests / seconds,
            (unsigned long long)window.lost);
@@ -151,6 +161,6 @@ void report(const char *extra, ...)
     va_start(values, extra);
     vprintf(extra, values);
     va_end(values);
-    printf("\"cpu\": %.4f, \"server_busy\": %.4f, \"generator_busy\": %.4f}\n", requests > 0 ? server * 1e6 / requests : 0,
-           server / seconds, own / seconds);
+    printf("\"cpu\": %.4f, ", requests > 0 ? window.server * 1e6 / requests : 0);
+    printf("\"server_busy\": %.4f, \"generator_busy\": %.4f}\n", window.server / seconds, window.own / seconds);
 }

@@ -1,6 +1,8 @@
-"""trio: a task for each connection."""
+"""trio: a task for each connection; a peer that resets ends its own only."""
 
 from __future__ import annotations
+
+from contextlib import suppress
 
 import trio
 
@@ -11,19 +13,21 @@ READ = 65536
 
 async def echo(stream: trio.SocketStream) -> None:
     """Send back what comes."""
-    async with stream:
-        while data := await stream.receive_some(READ):
-            await stream.send_all(data)
+    with suppress(trio.BrokenResourceError):
+        async with stream:
+            while data := await stream.receive_some(READ):
+                await stream.send_all(data)
 
 
 async def lines(stream: trio.SocketStream) -> None:
     """Send back each line by itself."""
     rest = b""
-    async with stream:
-        while data := await stream.receive_some(READ):
-            *complete, rest = (rest + data).split(b"\r\n")
-            for line in complete:
-                await stream.send_all(line + b"\r\n")
+    with suppress(trio.BrokenResourceError):
+        async with stream:
+            while data := await stream.receive_some(READ):
+                *complete, rest = (rest + data).split(b"\r\n")
+                for line in complete:
+                    await stream.send_all(line + b"\r\n")
 
 
 async def datagrams(opened: trio.socket.SocketType) -> None:

@@ -1,0 +1,179 @@
+"""benchmarks/comparison: the whole way through, with two servers and one load; and that its load notices what is wrong."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from benchmarks.comparison.build import build
+from benchmarks.comparison.results import Outcome
+from benchmarks.comparison.scenarios import SCENARIOS, chosen
+from benchmarks.comparison.servers.table import SERVERS
+
+ROOT = Path(__file__).parent.parent
+pytestmark = [
+    pytest.mark.needs("cc"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="epoll, processors to pin to, /proc"),
+]
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What is in C, compiled."""
+    folder = tmp_path_factory.mktemp("programs")
+    build(folder)
+    return folder
+
+
+def compare(*words: str) -> subprocess.CompletedProcess[str]:
+    """Run the comparison."""
+    command = [sys.executable, "-m", "benchmarks.comparison", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_two_servers_side_by_side(tmp_path: Path) -> None:
+    """Each is measured in each round; the report says it three times: as a table, as a plot, as JSON."""
+    words = ["--server", "c", "twisted-epoll", "--scenario", "echo-64-1", "--rounds", "2", "--seconds", "0.1"]
+    result = compare(*words, "--out", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert len(result.stderr.splitlines()) == 4
+    (scenario,) = json.loads((tmp_path / "comparison.json").read_text("utf-8"))["scenarios"]
+    assert {name: len(samples) for name, samples in scenario["samples"].items()} == {
+        "c": 2,
+        "twisted-epoll": 2,
+    }
+    for samples in scenario["samples"].values():
+        assert all(sample["requests"] > 100 and 0 < sample["cpu"] < 1000 for sample in samples)
+    assert "\n| twisted-epoll | " in result.stdout
+    plot = ElementTree.fromstring((tmp_path / "comparison.svg").read_text("utf-8"))
+    assert {"c", "twisted-epoll"} <= {text.text for text in plot.iter("{http://www.w3.org/2000/svg}text")}
+
+
+def test_a_name_that_is_none_is_told() -> None:
+    result = compare("--server", "none-such")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "--list" in result.stderr
+
+
+@contextmanager
+def replying(reply: Callable[[bytes], bytes]) -> Iterator[int]:
+    """A server of one connection at a time; its port."""
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                peer, _ = listening.accept()
+            except OSError:
+                return
+            with peer, suppress(ConnectionError):
+                while data := peer.recv(65536):
+                    peer.sendall(reply(data))
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listening.getsockname()[1]
+    finally:
+        listening.shutdown(socket.SHUT_RDWR)
+        listening.close()
+        thread.join(10)
+
+
+def load(programs: Path, kind: str, port: int, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the load generator for a moment."""
+    command = [
+        str(programs / "load"),
+        kind,
+        "--port",
+        str(port),
+        "--warm",
+        "0.05",
+        "--seconds",
+        "0.1",
+        *options,
+    ]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def once_in_a_while(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Echo, but every 20th time something else."""
+    count = 0
+
+    def reply(data: bytes) -> bytes:
+        nonlocal count
+        count += 1
+        return data if count % 20 else change(data)
+
+    return reply
+
+
+@pytest.mark.parametrize("kind", ["echo", "lines", "accepts", "fairness"])
+def test_a_server_that_echoes_passes(programs: Path, kind: str) -> None:
+    with replying(bytes) as port:
+        # the small peer of `fairness` is served; the greedy one waits for ever
+        result = load(programs, kind, port)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["requests"] > 10
+
+
+@pytest.mark.parametrize(
+    "change",
+    [bytes.upper, lambda data: data[:-1] + b"!", lambda data: data + data, lambda data: data[1:] + data[:1]],
+    ids=["other letters", "the last octet", "twice", "in another order"],
+)
+@pytest.mark.parametrize("kind", ["echo", "lines", "accepts"])
+def test_a_wrong_reply_is_noticed(programs: Path, kind: str, change: Callable[[bytes], bytes]) -> None:
+    with replying(once_in_a_while(change)) as port:
+        result = load(programs, kind, port)
+    assert (result.returncode, result.stdout) == (3, "")
+    assert "wrong reply" in result.stderr
+
+
+@pytest.mark.parametrize("job", ["echo", "lines"])
+def test_the_server_in_c_takes_what_comes_in_pieces(programs: Path, job: str) -> None:
+    with subprocess.Popen(
+        [str(programs / "echo"), job], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        port = int(server.stdout.readline())
+        with socket.create_connection(("127.0.0.1", port), timeout=10) as peer:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            text = b"one\r\n\r\nand another\r\nthe rest\r\n"
+            for octet in text:
+                peer.sendall(bytes((octet,)))
+            got = b""
+            while len(got) < len(text):
+                got += peer.recv(100)
+        assert got == text
+        server.stdin.close()
+        assert server.wait(10) == 0, "it ends with its standard input"
+
+
+def test_a_ratio_is_the_median_of_those_within_a_round() -> None:
+    """A round in which everything is ten times slower changes nothing."""
+    outcome = Outcome(SCENARIOS[0])
+    for slower, one, other in ((1, 300.0, 100.0), (10, 280.0, 100.0), (1, 310.0, 100.0)):
+        outcome.add("one", {"rate": one / slower})
+        outcome.add("other", {"rate": other / slower})
+    assert outcome.ratio("one", "other", "rate") == 3.0
+    assert outcome.ratio("one", "absent", "rate") is None
+    outcome.fail("other", "it has ended")
+    assert outcome.median("other", "rate") is None
+
+
+def test_every_scenario_has_servers_and_a_name_of_its_own() -> None:
+    for scenario in SCENARIOS:
+        assert chosen([scenario.name]) == [scenario]
+        assert {"twistnet", "twisted-epoll"} <= {one.name for one in SERVERS if scenario.job in one.jobs}
+    assert len(chosen(["echo-*"])) == 8
