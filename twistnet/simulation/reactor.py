@@ -93,6 +93,9 @@ class Host(Readiness, Opening):
         cooperator: What `twisted.internet.task.cooperate` uses on it.
     """
 
+    has_real_sockets = False
+    """Nor real time: who would do better with the kernel's than with a reactor's asks for this."""
+
     def __init__(self, name: str, network: Network, kernel: Kernel) -> None:
         self.name = name
         self.network = network
