@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from .._version import __version__
+from .bench_command import bench
 from .connect_command import connect
 from .files_commands import FILES_COMMANDS
 from .request_command import request
@@ -70,5 +71,5 @@ def main() -> None:
     _fill_closed_descriptors()
 
 
-for command in (connect, *FILES_COMMANDS, request, send, services, talk):
+for command in (bench, connect, *FILES_COMMANDS, request, send, services, talk):
     main.add_command(command)

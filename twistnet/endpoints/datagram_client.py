@@ -58,17 +58,14 @@ class DatagramPeer(DatagramProtocol):
         """Send one datagram.
 
         Returns:
-            Whether the kernel took it: while the queue of a UNIX socket is full, it does not.
+            Whether the kernel took it: while a queue is full, such as that of a UNIX socket, it does not.
 
         Raises:
             OSError: The kernel would not have it.
             MessageLengthError: It is too long for the socket.
             ConnectionRefusedError: Nothing listens at a UNIX path.
         """
-        if self.transport is None:
-            return False
-        sent = self.transport.write(datagram, self._target)
-        return sent is not None or self._target is None
+        return self.transport is not None and self.transport.write(datagram, self._target) is not None
 
     def close(self) -> Deferred[None]:
         """Close the socket.
