@@ -95,6 +95,8 @@ if TYPE_CHECKING:
     from .services.listening import ListeningService
     from .services.node import NodeConfig, NodeService, make_node, node_from_file
     from .services.plugins import ServicePlugin
+    from .transport.datagram_losses import DatagramCounters
+    from .transport.sockets import fast
     from .wire.framing import Framer, LengthFramer, LineFramer, NetstringFramer
     from .wire.proxy_header import ProxyHeader
     from .wire.proxy_protocol import ProxyHeaderReader, encode_proxy_header
@@ -184,6 +186,8 @@ _HOMES = {
     "services.listening": ("ListeningService",),
     "services.node": ("NodeConfig", "NodeService", "make_node", "node_from_file"),
     "services.plugins": ("ServicePlugin",),
+    "transport.datagram_losses": ("DatagramCounters",),
+    "transport.sockets": ("fast",),
     "wire.framing": ("Framer", "LengthFramer", "LineFramer", "NetstringFramer"),
     "wire.proxy_header": ("ProxyHeader",),
     "wire.proxy_protocol": ("ProxyHeaderReader", "encode_proxy_header"),
@@ -207,6 +211,7 @@ __all__ = [
     "ConsoleProtocol",
     "Count",
     "DatagramConfig",
+    "DatagramCounters",
     "DatagramEndpointPlugin",
     "DatagramGuard",
     "DaytimeDatagramProtocol",
@@ -298,6 +303,7 @@ __all__ = [
     "__version__",
     "datagram_server_from_string",
     "encode_proxy_header",
+    "fast",
     "guard",
     "make_node",
     "node_from_file",

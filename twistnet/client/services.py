@@ -20,6 +20,7 @@ from twisted.logger import ILogObserver, LogEvent, globalLogBeginner
 from ..errors import ConfigurationError
 from ..services.definition import SHARED, find_service, installed_services
 from ..services.option_texts import Option, described, flag, in_order, options_of
+from ..transport import can_be_fast
 from ..units import did_you_mean, one_line
 
 __all__ = ["list_services"]
@@ -61,6 +62,7 @@ def list_services(names: Sequence[str], as_json: bool) -> int:
         told = {
             "services": [asdict(service) for service in installed],
             "every_service": [option for model in SHARED for option in _options(model)],
+            "transport": "fast" if can_be_fast() else "stock",
             "problems": problems,
         }
         click.echo(json.dumps(told, indent=2, default=str))
@@ -153,6 +155,12 @@ def _show(installed: Sequence[_Service]) -> None:
         _show_options(options_of(find_service(service.name).options), width)
         click.echo()
     click.echo(click.style("every service", bold=True))
+    fast = (
+        "twistnet's fast transports"
+        if can_be_fast()
+        else "Twisted's own transports: the fast ones need Linux"
+    )
+    click.echo(f"  Listens through {fast}.")
     _show_options(in_order(option for model in SHARED for option in options_of(model)), width)
 
 

@@ -30,6 +30,7 @@ def unsent_of(transport: Any) -> int:
     kind = type(transport)
     if hasattr(kind, "dataBuffer"):
         own: int = len(transport.dataBuffer) - transport.offset + transport._tempDataLen
+        own += getattr(transport, "held_back", 0)  # of a fast transport
         return own + _unsent_in_tls(transport.protocol) if getattr(transport, "TLS", False) else own
     if hasattr(kind, "unsent"):
         return int(transport.unsent)
