@@ -57,7 +57,8 @@ class NetworkProblem(Exception):
     """The network would not have it.
 
     Attributes:
-        word: The first word of the line: `REFUSED`, `TIMEOUT`, `DNS`, `RESET`, `UNREACHABLE`, `TLS` or `FAILED`.
+        word: The first word of the line: `REFUSED`, `TIMEOUT`, `DNS`, `RESET`, `UNREACHABLE`, `TLS` or `FAILED`;
+            `WRONG` if a reply is not what it should be.
         rest: The rest of the line.
         number: The error number that the kernel would give, or gave; `None` where there is none, as for a name.
     """

@@ -62,8 +62,8 @@ class Findings:
         measured = self.measurement
         if self.busy >= _BUSY:
             yield (
-                f"the generator was busy for {self.busy:.0%} of the time: it may have been the limit, and not the server; "
-                "run several at once, on other processors than the server"
+                f"the generator was busy, or waited for a processor, for {self.busy:.0%} of the time: it may have been the "
+                "limit, and not the server; run several at once, on other processors than the server"
             )
         due = measured.answered + measured.lost + measured.unanswered + measured.waiting
         if measured.pace.late > due * _OFTEN:

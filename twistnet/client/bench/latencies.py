@@ -90,16 +90,32 @@ class Distribution:
         percentages = _percentages(count)
         values = histogram.get_percentile_to_value_dict([*PERCENTILES, *percentages])
         most = histogram.get_max_value()
+        mean, deviation = _moments(histogram, count)
         seconds = {key: min(value, most) / _NANOSECONDS for key, value in values.items()}
         return cls(
             count=count,
             least=histogram.get_min_value() / _NANOSECONDS,
-            mean=histogram.get_mean_value() / _NANOSECONDS,
-            deviation=histogram.get_stddev() / _NANOSECONDS,
+            mean=mean / _NANOSECONDS,
+            deviation=deviation / _NANOSECONDS,
             most=most / _NANOSECONDS,
             percentiles={key: seconds[key] for key in PERCENTILES},
             curve=[(key, seconds[key]) for key in percentages],
         )
+
+
+def _moments(histogram: Any, count: int) -> tuple[float, float]:
+    """Mean and standard deviation; the histogram's own go through its classes four times, in a third of a second."""
+    classes = [(index, number) for index, number in enumerate(histogram.counts) if number]
+    values = [(_middle(histogram, index), number) for index, number in classes]
+    mean = sum(value * number for value, number in values) / count
+    return mean, math.sqrt(sum((value - mean) ** 2 * number for value, number in values) / count)
+
+
+def _middle(histogram: Any, index: int) -> float:
+    """Of a class."""
+    least: int = histogram.get_value_from_index(index)
+    most: int = histogram.get_highest_equivalent_value(least)
+    return (least + most) / 2
 
 
 def _percentages(count: int) -> list[float]:
