@@ -33,12 +33,12 @@ LARGEST_READ = 4
 class FastStream(OnHub, _Connection):
     """Mixed in before a connection of Twisted's.
 
-    It is plain while nothing is buffered and nobody waits for the buffer to empty: then the first write of a delivery is
-    kept as it is, in a slot, and sent from there. Any other goes the way of Twisted's `write`, into its buffer.
+    It is plain while nothing is buffered and nobody waits for the buffer to empty: then what is written in a delivery is
+    kept as it is, in a list that is there for that long, and sent from there. All else goes the way of Twisted's `write`,
+    into its buffer.
     """
 
-    _held: bytes | None
-    _slot: bool
+    _held: list[bytes] | None
     _plain: bool
     _read_size: int
     _logstr: str | None = None
@@ -46,7 +46,6 @@ class FastStream(OnHub, _Connection):
     def _start_plain(self) -> None:
         """Have each of these on the instance from the start, where Python finds it fastest."""
         self._held = None
-        self._slot = False
         self._plain = True
         self._read_size = self._buffer_size
 
@@ -64,7 +63,7 @@ class FastStream(OnHub, _Connection):
     @property
     def held_back(self) -> int:
         """Octets that were written and are not in Twisted's buffer yet."""
-        return 0 if self._held is None else len(self._held)
+        return sum(map(len, self._held or ()))
 
     def doRead(self) -> ConnectionDone | ConnectionLost | None:  # type: ignore[override]
         """See `IReadDescriptor`."""
@@ -83,21 +82,22 @@ class FastStream(OnHub, _Connection):
         if len(data) >= 32768:
             self._read_size = self._next_size(len(data))
         if self._plain and self._held is None:
-            self._slot = True
+            self._held = []
         self.protocol.dataReceived(data)
         held = self._held
-        if held is not None:
+        if held:
             self._held = None
+            answer = held[0] if len(held) == 1 else b"".join(held)
             try:
-                sent = self.socket.send(held)
+                sent = self.socket.send(answer)
             except OSError:
                 sent = 0  # what is wrong, doWrite will find out
-            if sent != len(held):
-                self._park(held, sent)
-        else:
-            self._slot = False
-            if self._tempDataLen:
-                self.send_held()
+            if sent != len(answer):
+                self._park(answer, sent)
+            return None
+        self._held = None
+        if self._tempDataLen:
+            self.send_held()
         return None
 
     def _next_size(self, octets: int) -> int:
@@ -109,16 +109,23 @@ class FastStream(OnHub, _Connection):
 
     def write(self, data: bytes) -> None:
         """See `ITransport.write`."""
-        if self._slot and data.__class__ is bytes:
-            self._slot = False
-            self._held = data
+        held = self._held
+        if held is not None and data.__class__ is bytes:
+            held.append(data)
             return
-        if self._held is not None:
-            self._unhold()
+        self._unhold()
         super().write(data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
         """See `ITransport.writeSequence`."""
+        held = self._held
+        if held is not None:
+            for data in iovec:
+                if data.__class__ is not bytes:
+                    break  # Twisted says what is wrong with it
+            else:
+                held.extend(iovec)
+                return
         self._unhold()
         super().writeSequence(iovec)
 
@@ -155,11 +162,10 @@ class FastStream(OnHub, _Connection):
 
     def _unhold(self) -> None:
         """Put what is held back into the buffer, before anything that Twisted does with it."""
-        self._slot = False
         held, self._held = self._held, None
         if held:
-            self._tempDataBuffer.append(held)
-            self._tempDataLen += len(held)
+            self._tempDataBuffer += held
+            self._tempDataLen += sum(map(len, held))
             self.startWriting()
 
     def _leave_plain(self) -> None:
@@ -219,7 +225,7 @@ class FastStream(OnHub, _Connection):
 
     def connectionLost(self, reason: Failure) -> None:
         """See `IReadWriteDescriptor`; what is held back is lost with the connection."""
-        self._slot, self._held, self._plain = False, None, False
+        self._held, self._plain = None, False
         super().connectionLost(reason)
 
     # What the hub prints in front of a line
