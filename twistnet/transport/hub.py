@@ -11,7 +11,6 @@ import os
 import select
 import weakref
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 from twisted.internet.interfaces import ILoggingContext, IReadDescriptor
@@ -66,7 +65,7 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
         self.turn = 0
-        self._epoll = select.epoll()
+        self._epoll = self._open_epoll()
         self._poll = self._epoll.poll
         self.fileno = self._epoll.fileno
         self._selectables: dict[int, Any] = {}
@@ -76,9 +75,7 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         self._due: dict[int, Any] = {}  # and the ones that are asked in the next turn
         self._fresh: set[int] | None = None  # descriptors that came in while a batch is served
         self._contexts: dict[int, Any] = {}
-        self._waker = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        weakref.finalize(self, os.close, self._waker).atexit = False
-        self._epoll.register(self._waker, EPOLLIN | select.EPOLLET)
+        self._open_waker()
 
     def __repr__(self) -> str:
         return f"<twistnet hub of {', '.join(map(repr, self._selectables.values())) or 'nothing'}>"
@@ -187,7 +184,7 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         Args:
             timeout: Seconds; -1 for ever.
         """
-        return self._poll(0 if self._due else timeout, BATCH)
+        return self._poll(0 if self._due else timeout, BATCH)  # type: ignore[no-any-return]
 
     def serve(self, events: Iterable[tuple[int, int]]) -> list[int]:
         """Have descriptors read and write.
@@ -206,7 +203,8 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         frames.append(frames[-1])
         try:
             strangers = self._serve_events(events, frames)
-            self._serve_due(due, frames)
+            if due:
+                self._serve_due(due, frames)
         finally:
             del frames[depth:]
             if outer is not None:
@@ -300,6 +298,14 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
 
     # epoll
 
+    def _open_epoll(self) -> Any:
+        return select.epoll()
+
+    def _open_waker(self) -> None:
+        self._waker = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        weakref.finalize(self, os.close, self._waker).atexit = False
+        self._epoll.register(self._waker, EPOLLIN | select.EPOLLET)
+
     def _wake(self) -> None:
         """Have the reactor give the hub a turn; edge-triggered, so that nobody has to read it."""
         os.eventfd_write(self._waker, 1)
@@ -329,11 +335,13 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
 
     def _disarm(self, fd: int, mask: int) -> None:
         """Watch for less, or for nothing; the number may have been closed behind our back."""
-        with suppress(OSError):
+        try:
             if mask:
                 self._epoll.modify(fd, mask)
             else:
                 self._epoll.unregister(fd)
+        except OSError:
+            pass
         if fd not in self._reads and fd not in self._writes:
             self._forget(fd)
 

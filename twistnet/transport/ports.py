@@ -44,11 +44,13 @@ class AcceptingOnHub(OnHub, _Port):
 
     def doRead(self) -> None:
         """Accept what waits; see `IReadDescriptor`."""
-        most, self.numberAccepts = self.numberAccepts, ACCEPTS
+        before, most = self.sessionno, self.numberAccepts
         try:
             self._accept_batch(most)
         except BaseException:
             log.deferr()
+        accepted = self.sessionno - before  # as many the next time, so as not to ask in vain; more if there may be more
+        self.numberAccepts = min(ACCEPTS, 2 * most) if accepted >= most else max(1, accepted)
 
     def _accept_batch(self, most: int) -> None:
         listening: Any = self.socket

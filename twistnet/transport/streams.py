@@ -78,6 +78,7 @@ class FastStream(OnHub, _Connection):
     def _deliver(self, data: bytes) -> ConnectionDone | None:
         """Give the protocol what came, and send what it answers."""
         if not data:
+            self._shouldShutdown = False  # nothing comes any more that close() alone would answer with a reset
             return main.CONNECTION_DONE
         if len(data) >= 32768:
             self._read_size = self._next_size(len(data))
