@@ -1,6 +1,6 @@
 """Servers side by side: every server under every load, round after round, and a report with medians and ratios.
 
-    python -m benchmarks.comparison [--rounds 5] [--seconds 1] [--scenario NAME …] [--server NAME …] [--out FOLDER] [--json]
+    python -m benchmarks.comparison [--rounds 5] [--seconds 1] [--awake] [--scenario NAME …] [--server NAME …] [--out FOLDER] [--json]
 
 Names may be shell patterns; --list tells them. The report goes to standard output, in Markdown or as JSON; with --out also into a
 folder: comparison.md, comparison.svg, comparison.json. How it goes is told on standard error. A server whose library is not
@@ -47,6 +47,9 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--server", nargs="+", default=[], metavar="NAME")
     parser.add_argument(
         "--list", action="store_true", help="name the scenarios and the servers, and measure nothing"
+    )
+    parser.add_argument(
+        "--awake", action="store_true", help="the generator in C never sleeps, so that no server wakes it"
     )
     parser.add_argument("--out", type=Path, metavar="FOLDER")
     parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
@@ -97,11 +100,12 @@ def write_report(
     options: argparse.Namespace, plan: Plan, outcomes: list[Outcome], skipped: list[str]
 ) -> None:
     """To standard output, and into the folder."""
-    made = f"{plan.rounds} rounds, {plan.seconds:g} s each."
+    made = f"{plan.rounds} rounds, {plan.seconds:g} s each{', the generator never slept' * plan.awake}."
     facts = {
         "environment": environment(),
         "rounds": plan.rounds,
         "seconds": plan.seconds,
+        "awake": plan.awake,
         "left_out": skipped,
         "scenarios": [outcome.as_json() for outcome in outcomes],
     }
@@ -120,7 +124,12 @@ def compare(options: argparse.Namespace, folder: Path) -> int:
     scenarios, too_large = choose_scenarios(options.scenario)
     skipped += too_large
     plan = Plan(
-        scenarios=scenarios, servers=servers, rounds=options.rounds, seconds=options.seconds, folder=folder
+        scenarios=scenarios,
+        servers=servers,
+        rounds=options.rounds,
+        seconds=options.seconds,
+        awake=options.awake,
+        folder=folder,
     )
     for line in skipped:
         print(line, file=sys.stderr)

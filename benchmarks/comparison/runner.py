@@ -41,6 +41,7 @@ class Plan:
         servers: those that are there.
         rounds: of each scenario, if it has no use for fewer.
         seconds: of one measurement.
+        awake: the generator in C never sleeps.
         folder: with the programs that were compiled, and the certificate.
     """
 
@@ -48,6 +49,7 @@ class Plan:
     servers: list[Server]
     rounds: int
     seconds: float
+    awake: bool
     folder: Path
 
     def measurements(self) -> int:
@@ -170,6 +172,8 @@ class Runner:
         kind, *options = scenario.load
         command = python("tls_load") if kind == "tls" else [str(self._plan.folder / "load"), kind]
         command += [*options, "--port", str(ports[server.name])]
+        if self._plan.awake and kind != "tls":
+            command += ["--awake"]
         if kind == "idle":
             return self._memory(process, command)
         warm = min(WARM, self._plan.seconds)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 
 @frozen
@@ -112,6 +112,15 @@ def _web(connections: int) -> Scenario:
     )
 
 
+def _awake(scenario: Scenario) -> Scenario:
+    return evolve(
+        scenario,
+        name=f"{scenario.name}-awake",
+        title=f"{scenario.title}; the generator never sleeps",
+        load=(*scenario.load, "--awake"),
+    )
+
+
 FLOOD = Scenario(
     name="flood",
     title="UDP echo, 64 B, a flood of 400,000 datagrams/s from 10 sockets",
@@ -177,6 +186,7 @@ SCENARIOS = (
     FAIRNESS,
     *(_tls(connections) for connections in (10, 100)),
     *(_web(connections) for connections in (10, 100)),
+    *(_awake(_web(connections)) for connections in (10, 100)),
 )
 
 

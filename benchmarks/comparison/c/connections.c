@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -92,7 +91,7 @@ int load_accepts(void)
         begin(poller, &visits[number]);
     window_prepare();
     while (window_goes_on(now())) {
-        int ready = epoll_wait(poller, events, EVENTS, 200);
+        int ready = next_events(poller, events, EVENTS);
         for (int number = 0; number < ready; number++) {
             struct visit *visit = events[number].data.ptr;
             if (react(poller, visit, events[number].events))

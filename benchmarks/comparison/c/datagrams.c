@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define BATCH 64
@@ -167,7 +166,7 @@ int load_datagrams(void)
         fill_window(&endpoints[number]);
     }
     while (window_goes_on(at = now())) {
-        int ready = epoll_wait(poller, events, EVENTS, 20);
+        int ready = next_events(poller, events, EVENTS);
         for (int number = 0; number < ready; number++)
             if (receive_datagrams(events[number].data.ptr, options.window) > 0)
                 fill_window(events[number].data.ptr);

@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 
 #define BLOCK (64 * 1024)
@@ -79,7 +78,7 @@ int load_fairness(void)
     give(&small);
     while (window_goes_on(now())) {
         uint32_t ready = 0;
-        for (int number = epoll_wait(poller, events, 2, 200); number-- > 0;) {
+        for (int number = next_events(poller, events, 2); number-- > 0;) {
             if (events[number].data.ptr == &small)
                 sent = round_trip(&small, sent);
             else

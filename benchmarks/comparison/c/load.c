@@ -1,6 +1,6 @@
 /* The load generator's command line.
  *
- *     load echo|lines|web|fairness|accepts|idle|datagrams|flood --port PORT [--connections 1] [--size 64] [--window 1] [--batch]
+ *     load echo|lines|web|fairness|accepts|idle|datagrams|flood --port PORT [--connections 1] [--size 64] [--window 1] [--batch] [--awake]
  *          [--warm 0.3] [--seconds 1] [--rate 400000] [--server PID]
  *
  * The server is on 127.0.0.1. What is measured is printed as one line of JSON; times are microseconds. `idle` prints a line when
@@ -21,7 +21,7 @@ struct options options = {.connections = 1, .size = 64, .window = 1, .warm = 0.3
 static const struct option names[] = {
     {"port", required_argument, NULL, 'p'},   {"connections", required_argument, NULL, 'c'},
     {"size", required_argument, NULL, 's'},   {"window", required_argument, NULL, 'w'},
-    {"batch", no_argument, NULL, 'b'},        {"warm", required_argument, NULL, 'x'},
+    {"awake", no_argument, NULL, 'a'},        {"batch", no_argument, NULL, 'b'},        {"warm", required_argument, NULL, 'x'},
     {"seconds", required_argument, NULL, 'd'}, {"rate", required_argument, NULL, 'r'},
     {"server", required_argument, NULL, 'k'}, {NULL, 0, NULL, 0},
 };
@@ -33,6 +33,7 @@ static void take_option(int name)
     case 'c': options.connections = atoi(optarg); break;
     case 's': options.size = strtoul(optarg, NULL, 10); break;
     case 'w': options.window = atoi(optarg); break;
+    case 'a': options.awake = true; break;
     case 'b': options.batch = true; break;
     case 'x': options.warm = atof(optarg); break;
     case 'd': options.seconds = atof(optarg); break;

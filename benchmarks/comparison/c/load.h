@@ -11,12 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/epoll.h>
 
 struct options {
     struct sockaddr_in server;
     int connections; /* or sockets, of datagrams */
     size_t size;     /* octets of a request */
     int window;      /* requests under way on each connection */
+    bool awake;      /* ask for events without ever waiting, so that no server pays for waking us */
     bool batch;      /* send the next window only when the whole of the last has been answered */
     double warm;     /* seconds before the window opens */
     double seconds;  /* for which it is open */
@@ -29,6 +31,7 @@ extern struct options options;
 uint64_t now(void);                                       /* nanoseconds */
 void window_prepare(void);                                /* the warm-up begins */
 bool window_goes_on(uint64_t at);                         /* opens the window in its time; false once it is over */
+int next_events(int poller, struct epoll_event *events, int most);
 void answered(uint64_t sent, uint64_t at);                /* one request, sent then, has its reply at this time */
 void lost(uint64_t requests);                             /* so many have none */
 uint64_t count_answered(void);                            /* since the window opened */

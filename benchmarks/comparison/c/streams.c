@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -124,7 +123,7 @@ static int exchange(void)
         transmit(&streams[number]);
     }
     while (window_goes_on(now())) {
-        int ready = epoll_wait(poller, events, EVENTS, 200);
+        int ready = next_events(poller, events, EVENTS);
         for (int number = 0; number < ready; number++)
             react(events[number].data.ptr, events[number].events);
     }
