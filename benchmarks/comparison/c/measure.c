@@ -78,7 +78,6 @@ static double server_processor(void)
 void window_prepare(void)
 {
     window.opens = now() + (uint64_t)(options.warm * 1e9);
-    window.closes = window.opens + (uint64_t)(options.seconds * 1e9);
 }
 
 static void window_open(uint64_t at)
@@ -86,6 +85,7 @@ static void window_open(uint64_t at)
     memset(histogram, 0, sizeof histogram);
     window.answered = window.lost = window.idle = 0;
     window.opened = at;
+    window.closes = at + (uint64_t)(options.seconds * 1e9);
     window.own = own_processor();
     window.server = server_processor();
     window.open = true;
@@ -103,7 +103,7 @@ bool window_goes_on(uint64_t at)
 {
     if (!window.open && at >= window.opens)
         window_open(at);
-    if (at < window.closes)
+    if (!window.open || at < window.closes)
         return true;
     window_close(at);
     return false;
