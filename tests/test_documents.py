@@ -70,6 +70,7 @@ def test_every_option_that_the_readme_names_exists(pytestconfig: pytest.Config) 
         "--version",
         "--help",
         "--path",  # of twist web
+        "--reactor",  # of twistd
         "--kills",
         "--connections",
         "--messages",
