@@ -5,7 +5,8 @@
 Names may be shell patterns; --list tells them. The report goes to standard output, in Markdown or as JSON; with --out also into a
 folder: comparison.md, comparison.svg, comparison.json. How it goes is told on standard error. A server whose library is not
 installed is left out (benchmarks/comparison/requirements.txt has them). Needs Linux, a C compiler, and two processors that have
-nothing else to do. Exit status 1 if a server has failed; 2 if nothing could be measured.
+nothing else to do. Interrupted, it reports what it has measured until then.
+Exit status 1 if a server has failed; 2 if nothing could be measured.
 """
 
 from __future__ import annotations
@@ -140,11 +141,24 @@ def compare(options: argparse.Namespace, folder: Path) -> int:
         print("only one processor may be used: the load takes what the servers would need", file=sys.stderr)
     build(folder)
     write_certificate(folder / "certificate.pem")
-    outcomes = list(Runner(plan, tell).run())
+    outcomes, interrupted = measure(plan)
     if sys.stderr.isatty():
         print(file=sys.stderr)
+    if interrupted:
+        skipped.append("interrupted: the loads that were not measured to their end are missing")
     write_report(options, plan, outcomes, skipped)
-    return int(any(outcome.failures for outcome in outcomes))
+    return 130 if interrupted else int(any(outcome.failures for outcome in outcomes))
+
+
+def measure(plan: Plan) -> tuple[list[Outcome], bool]:
+    """What the scenarios have shown, as far as it came, and whether somebody has interrupted it."""
+    outcomes: list[Outcome] = []
+    try:
+        for outcome in Runner(plan, tell).run():
+            outcomes.append(outcome)  # noqa: PERF402 - those before an interruption are kept
+    except KeyboardInterrupt:
+        return outcomes, True
+    return outcomes, False
 
 
 def main(words: list[str] | None = None) -> None:
