@@ -6,16 +6,13 @@ The rule of this module: every test that is left out stands in a list, with the 
 from __future__ import annotations
 
 import gc
-import unittest
 import warnings
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 
 import pytest
-from twisted.internet.test.reactormixins import ReactorBuilder
-from twisted.trial.unittest import SynchronousTestCase
 
+from tests.reactor_cases import problems_of, reactor_cases
 from twistnet.simulation import reactor_factory
 from twistnet.simulation.logged import Logged
 
@@ -38,19 +35,7 @@ LEFT_OUT = {
 }
 
 
-def cases() -> Iterator[tuple[type[Any], str]]:
-    """The cases that Twisted makes for epoll, made for a simulated host."""
-    for module in (import_module(f"twisted.internet.test.test_{name}") for name in MODULES):
-        for name in sorted(vars(module)):
-            if name.endswith("_EPollReactorTests"):
-                builder = vars(module)[name.removesuffix("_EPollReactorTests")]
-                assert issubclass(builder, ReactorBuilder)
-                attributes = {"reactorFactory": staticmethod(reactor_factory), "__module__": module.__name__}
-                case: Any = type(f"{builder.__name__}_Simulated", (builder, SynchronousTestCase), attributes)
-                yield from ((case, test) for test in unittest.TestLoader().getTestCaseNames(case))
-
-
-CASES = {f"{case.__name__}.{test}": (case, test) for case, test in cases()}
+CASES = reactor_cases(MODULES, reactor_factory, "Simulated")
 RUN = [name for name, (_, test) in CASES.items() if test not in LEFT_OUT]
 
 
@@ -79,9 +64,6 @@ def test_at_least_190_are_run() -> None:
 @pytest.mark.parametrize("name", RUN)
 def test_passes(name: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    result = unittest.TestResult()
-    case, test = CASES[name]
-    case(test).run(result)
-    problems = [text for _, text in [*result.failures, *result.errors]]
+    problems, skipped = problems_of(*CASES[name])
     assert not problems, problems[0]
-    assert not result.skipped, result.skipped[0][1]
+    assert not skipped, skipped[0]
