@@ -5,73 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeAlias
 
 import pytest
 from twisted.internet.endpoints import serverFromString
-from twisted.internet.protocol import DatagramProtocol, Factory, Protocol
+from twisted.internet.protocol import Protocol
 
+from tests.client.bench.served import LATENCY, PORT, TCP, UDP, Answering, Bench, Figures, serve
 from twistnet import EchoDatagramProtocol, EchoFactory, UpperDatagramProtocol, UpperFactory
-from twistnet.client.main import main
-from twistnet.simulation import BlackHole, Fixed, Network, Refuse
-
-PORT = 7007
-TCP = f"tcp:server:{PORT}"
-UDP = f"udp:server:{PORT}"
-SHORT = ("--duration", "2s", "--warm-up", "200ms", "--connections", "3")
-Bench: TypeAlias = Callable[..., tuple[int, str, str, float]]
-
-
-@pytest.fixture
-def bench(network: Network, capfd: pytest.CaptureFixture[str]) -> Bench:
-    """Runs the command on a host of its own: exit status, output, error output, and how long it took."""
-
-    def run(*words: str) -> tuple[int, str, str, float]:
-        begun = network.clock.now
-        with network.on(network.host(f"client{len(network.hosts)}")), pytest.raises(SystemExit) as ended:
-            main.main(["bench", *SHORT, *words], prog_name="twistnet")
-        seconds = network.clock.now - begun
-        network.settle()
-        out, err = capfd.readouterr()
-        return int(ended.value.code or 0), out, err, seconds
-
-    return run
-
-
-@pytest.fixture
-def figures(bench: Bench) -> Callable[..., dict[str, Any]]:
-    """Runs the command, which is to succeed without a word on standard error, and reads its JSON."""
-
-    def run(*words: str) -> dict[str, Any]:
-        status, out, err, _ = bench("--json", *words)
-        assert (status, err) == (0, "")
-        found: dict[str, Any] = json.loads(out)
-        return found
-
-    return run
-
-
-def serve(network: Network, make: Callable[[], Protocol] | None = None) -> None:
-    """Echo over streams and datagrams, or another protocol over streams."""
-    server = network.host("server")
-    server.listenTCP(PORT, EchoFactory() if make is None else Factory.forProtocol(make))
-    server.listenUDP(PORT, EchoDatagramProtocol(), maxPacketSize=65536)
-
-
-class Answering(Protocol):
-    """Sends back what comes, or what becomes of it."""
-
-    transport: Any
-
-    def dataReceived(self, data: bytes) -> None:
-        self.transport.write(self.answer(data))
-
-    def answer(self, data: bytes) -> bytes:
-        """What to send back."""
-        return data
-
-
-LATENCY = pytest.mark.network(link={"latency": 0.005})
+from twistnet.simulation import Fixed, Network
 
 
 @LATENCY
@@ -87,7 +28,7 @@ LATENCY = pytest.mark.network(link={"latency": 0.005})
     ],
 )
 def test_a_closed_loop_asks_again_when_it_is_answered(
-    network: Network, figures: Callable[..., dict[str, Any]], target: str, window: int
+    network: Network, figures: Figures, target: str, window: int
 ) -> None:
     """A round trip takes 10 ms: a connection has a hundred a second of them, with each place in its window."""
     serve(network)
@@ -104,9 +45,7 @@ def test_a_closed_loop_asks_again_when_it_is_answered(
 
 @LATENCY
 @pytest.mark.parametrize("size", ["1", "64KiB", "300000"])
-def test_requests_of_any_size_come_back_whole(
-    network: Network, figures: Callable[..., dict[str, Any]], size: str
-) -> None:
+def test_requests_of_any_size_come_back_whole(network: Network, figures: Figures, size: str) -> None:
     serve(network)
     found = figures("--size", size, "--window", "2", "--duration", "200ms", TCP)
     assert found["requests"]["answered"] > 10
@@ -114,7 +53,7 @@ def test_requests_of_any_size_come_back_whole(
 
 
 @pytest.mark.network(link={"latency": 0.005, "jitter": 0.01, "slicing": Fixed(7)})
-def test_however_replies_are_cut(network: Network, figures: Callable[..., dict[str, Any]]) -> None:
+def test_however_replies_are_cut(network: Network, figures: Figures) -> None:
     serve(network)
     found = figures("--size", "100", "--window", "5", "--duration", "500ms", TCP)
     assert found["requests"]["answered"] > 50
@@ -123,9 +62,7 @@ def test_however_replies_are_cut(network: Network, figures: Callable[..., dict[s
 @LATENCY
 @pytest.mark.filterwarnings("ignore:Passing pyOpenSSL:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:X509:DeprecationWarning")
-def test_over_tls_and_with_the_header_of_a_proxy(
-    network: Network, figures: Callable[..., dict[str, Any]], tmp_path: Path
-) -> None:
+def test_over_tls_and_with_the_header_of_a_proxy(network: Network, figures: Figures, tmp_path: Path) -> None:
     """Whatever a client's string can be; the handshake is over before anything is measured."""
     certificates = pytest.importorskip(
         "tests.simulation.other_code.certificates", reason="needs twistnet[tls]"
@@ -162,7 +99,7 @@ def test_an_upper_service_is_measured_as_one_and_is_no_echo(network: Network, be
 
 
 @LATENCY
-def test_an_open_loop_keeps_its_rate(network: Network, figures: Callable[..., dict[str, Any]]) -> None:
+def test_an_open_loop_keeps_its_rate(network: Network, figures: Figures) -> None:
     serve(network)
     for target in (TCP, UDP):
         found = figures("--rate", "250", target)
@@ -183,7 +120,7 @@ class Stalling(Answering):
 
 @LATENCY
 def test_a_server_that_stands_still_shows_in_all_that_was_due_meanwhile(
-    network: Network, figures: Callable[..., dict[str, Any]]
+    network: Network, figures: Figures
 ) -> None:
     """A second of the ten: a tenth of the requests. In a closed loop only the one that waits would tell of it."""
     serve(network, Stalling)
@@ -263,26 +200,6 @@ def test_more_than_was_asked_for_is_wrong(network: Network, bench: Bench) -> Non
     )  # fmt: skip
 
 
-class WrongDatagrams(DatagramProtocol):
-    """Answers the first hundred, and then with less."""
-
-    seen = 0
-
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        self.seen += 1
-        assert self.transport is not None
-        self.transport.write(datagram if self.seen <= 100 else datagram[:20], addr)
-
-
-@LATENCY
-def test_a_wrong_datagram_is_named(network: Network, bench: Bench) -> None:
-    network.host("server").listenUDP(PORT, WrongDatagrams())
-    status, _, err, _ = bench(UDP)
-    assert status == 1
-    assert "octet 20 of a datagram: expected 0x" in err
-    assert err.endswith(", got none\n")
-
-
 class Silent(Answering):
     """Answers for a second only."""
 
@@ -312,74 +229,6 @@ def test_a_stream_that_falls_silent_is_a_timeout(
     assert found["problem"] == err.rstrip("\n")
     assert found["requests"]["answered"] > 0
     assert found["requests"]["unanswered"] > 0
-
-
-@LATENCY
-def test_datagrams_that_nobody_answers_are_lost_and_never_waited_for_long(
-    network: Network, bench: Bench
-) -> None:
-    network.host("server").listenUDP(PORT, DatagramProtocol())
-    for rate in ((), ("--rate", "30")):
-        status, out, err, seconds = bench("--json", "--timeout", "200ms", *rate, UDP)
-        assert (status, err) == (0, "")
-        found = json.loads(out)
-        assert found["requests"]["answered"] == 0
-        assert found["requests"]["lost"] >= 20
-        assert found["latency"] is None
-        assert seconds < 3.5
-
-
-@pytest.mark.network(link={"latency": 0.005, "loss": 0.1})
-def test_lost_datagrams_are_counted_and_the_others_measured(
-    network: Network, figures: Callable[..., dict[str, Any]]
-) -> None:
-    """Of a hundred, 19 lose their way there or back."""
-    serve(network)
-    found = figures("--timeout", "50ms", "--rate", "600", UDP)
-    requests = found["requests"]
-    assert requests["answered"] + requests["lost"] == pytest.approx(1200, abs=3)
-    assert requests["lost"] / 1200 == pytest.approx(0.19, abs=0.05)
-    assert found["latency"]["most"] == pytest.approx(0.010, rel=0.05)
-
-
-@pytest.mark.network(link={"latency": 0.005, "duplicate": 0.2, "reorder": 0.2, "jitter": 0.02})
-@pytest.mark.parametrize("size", ["3", "500"])
-def test_datagrams_that_come_twice_or_in_another_order_are_told_apart(
-    network: Network, figures: Callable[..., dict[str, Any]], size: str
-) -> None:
-    serve(network)
-    found = figures("--size", size, "--window", "8", "--duration", "500ms", UDP)
-    assert found["requests"]["late_or_repeated"] > 50
-    assert found["requests"]["lost"] == 0
-
-
-class Late(DatagramProtocol):
-    """Answers after 300 ms."""
-
-    def datagramReceived(self, datagram: bytes, addr: Any) -> None:
-        from twisted.internet import reactor
-
-        assert self.transport is not None
-        reactor.callLater(0.3, self.transport.write, datagram, addr)
-
-
-@LATENCY
-def test_a_reply_after_its_time_is_late_and_no_reply_to_the_next(
-    network: Network, figures: Callable[..., dict[str, Any]]
-) -> None:
-    network.host("server").listenUDP(PORT, Late())
-    found = figures("--timeout", "200ms", UDP)
-    assert found["requests"]["answered"] == 0
-    assert found["requests"]["lost"] >= 20
-    assert found["requests"]["late_or_repeated"] >= 15
-
-
-@LATENCY
-def test_empty_datagrams_are_answered_one_at_a_time(
-    network: Network, figures: Callable[..., dict[str, Any]]
-) -> None:
-    serve(network)
-    assert figures("--size", "0", UDP)["requests"]["answered"] == pytest.approx(600, rel=0.03)
 
 
 class Closing(Answering):
@@ -416,21 +265,6 @@ def test_a_peer_that_ends_it_midway_ends_it_for_all(
     assert json.loads(out)["requests"]["answered"] > 50
 
 
-def test_nobody_there_and_no_way_there(network: Network, bench: Bench) -> None:
-    serve(network)
-    with network.fault(Refuse("server", PORT)), network.fault(Refuse("server", PORT, transport="udp")):
-        for words in ((TCP,), (UDP,), ("server", f"{PORT}")):
-            status, out, err, seconds = bench(*words)
-            assert (status, out) == (1, "")
-            assert err.startswith(f"REFUSED {' '.join(words)}: ")
-            assert err.count("\n") == 1
-            assert seconds < 1
-    with network.fault(BlackHole("server", PORT)):
-        status, out, err, seconds = bench("--timeout", "3s", TCP)
-        assert (status, out, err) == (1, "", f"TIMEOUT {TCP}: no answer within 3 s\n")
-        assert seconds == pytest.approx(3, abs=0.1)
-
-
 @LATENCY
 def test_nothing_is_left_open(network: Network, bench: Bench) -> None:
     made: list[Answering] = []
@@ -443,55 +277,3 @@ def test_nothing_is_left_open(network: Network, bench: Bench) -> None:
     assert bench("--connections", "70", "--duration", "100ms", TCP)[0] == 0
     assert len(made) == 70
     assert [peer for peer in made if peer.transport.connected] == []
-
-
-@LATENCY
-def test_a_report_is_written_and_the_table_is_still_there(
-    network: Network, bench: Bench, tmp_path: Path
-) -> None:
-    serve(network)
-    status, out, err, _ = bench("--report", f"{tmp_path}/out.html", TCP)
-    assert (status, err) == (0, "")
-    assert "requests a second" in out
-    page = (tmp_path / "out.html").read_text("utf-8")
-    assert page.count("<svg") == 2
-    assert page.endswith("</html>\n")
-
-
-def test_what_is_not_there_after_a_failure_was_not_there_before(
-    network: Network, bench: Bench, tmp_path: Path
-) -> None:
-    network.host("server")
-    assert bench("--report", f"{tmp_path}/out.html", TCP)[0] == 1
-    assert list(tmp_path.iterdir()) == []
-    (tmp_path / "old.html").write_text("old")
-    assert bench("--report", f"{tmp_path}/old.html", TCP)[0] == 1
-    assert (tmp_path / "old.html").read_text() == "old"
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (["--report", "/nowhere/out.html", TCP], "--report /nowhere/out.html: No such file or directory"),
-        (["--report", "/", TCP], "--report /: Is a directory"),
-        (["--size", "0", TCP], "--size 0 is for datagrams"),
-        (["--size", "lots", TCP], "'lots' is not a size"),
-        (["--size", "65508", UDP], "65507 octets that a datagram can carry"),
-        (["--rate", "0", TCP], "'0' is not more than 0 a second"),
-        (["--duration", "0", TCP], "'0' is no time at all"),
-        (["--timeout", "0", TCP], "'0' is no time at all"),
-        (["--window", "0", TCP], "0 is not in the range x>=1"),
-        (["--window", "2000000", TCP], "no more than 1048576 requests can be under way"),
-        (["--expect", "lower", TCP], "'lower' is not one of 'echo', 'upper'"),
-        (["a", "b", "c"], "an endpoint or a host and a port, not 3 words"),
-        (["tpc:server:1"], "did you mean tcp?"),
-        (["--sise", "1", TCP], "No such option"),
-    ],
-)
-def test_wrong_usage_is_known_before_anything_is_sent(
-    network: Network, bench: Bench, words: list[str], said: str
-) -> None:
-    status, out, err, seconds = bench(*words)
-    assert (status, out, seconds) == (2, "", 0)
-    assert said in err
-    assert not network.trace.packets

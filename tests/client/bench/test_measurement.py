@@ -220,6 +220,7 @@ def test_what_is_not_said_depends_on_the_rest() -> None:
     assert (plan().window, plan().timeout) == (1, 5.0)
     assert plan(rate=5.0).window == 1000
     assert plan(rate=5.0, size=1, datagrams=True).window == 10
+    assert plan(rate=5.0, connections=2048).window == 512
     assert plan(size=0, datagrams=True).window == 1
     assert plan(datagrams=True).timeout == 1.0
     assert plan(rate=0.05).requests == math.ceil(11 * 0.05)

@@ -119,7 +119,7 @@ class Findings:
     def headline(self) -> str:
         """What was asked for, in a sentence."""
         plan = self.plan
-        loop = f"open loop, {plan.rate:,g} a second" if plan.rate else "closed loop"
+        loop = f"open loop, {plan.rate:,.12g} a second" if plan.rate else "closed loop"
         return (
             f"{plan.connections} {'connection' if plan.connections == 1 else 'connections'}, "
             f"{shown_octets(plan.size)} a request, window {plan.window}, {loop}, "

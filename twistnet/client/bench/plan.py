@@ -52,7 +52,8 @@ class Plan:
         """A plan, with what is to be used where nothing is said; raises as `check` does."""
         size, rate = settings["size"], settings["rate"]
         if window is None:
-            window = min(_OPEN_WINDOW if rate else 1, _distinct(size) if datagrams else _OPEN_WINDOW)
+            at_once = _MOST_AT_ONCE // settings["connections"]
+            window = min(_OPEN_WINDOW if rate else 1, at_once, _distinct(size) if datagrams else at_once)
         if timeout is None:
             timeout = 1.0 if datagrams else 5.0
         plan = cls(window=window, timeout=timeout, **settings)

@@ -6,6 +6,7 @@ The rule of this module: whatever was measured is shown, however it ended.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -82,13 +83,23 @@ def _show(findings: Findings, output: Output, file: ReportFile | None) -> int:
     """Write what is to be written; the exit status."""
     for warning in findings.warnings():
         click.echo(f"warning: {warning}", err=True)
-    if file is not None:
-        try:
-            file.write(page(findings))
-        except OSError as error:
-            click.echo(f"FAILED --report {output.report}: {error.strerror}", err=True)
-            return 1
-    click.echo(json.dumps(findings.as_data()) if output.as_json else findings.as_text())
+    status = 0 if file is None else _write_report(findings, file, output.report)
+    click.echo(json.dumps(findings.as_data()) if output.as_json else _writable(findings.as_text()))
+    return status
+
+
+def _writable(text: str) -> str:
+    """What standard output can write of a text: a measurement is not lost for the sign of a microsecond."""
+    encoding = sys.stdout.encoding or "ascii"
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def _write_report(findings: Findings, file: ReportFile, path: str | None) -> int:
+    try:
+        file.write(page(findings))
+    except OSError as error:
+        click.echo(f"FAILED --report {path}: {error.strerror}", err=True)
+        return 1
     return 0
 
 
