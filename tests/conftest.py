@@ -22,7 +22,20 @@ settings.register_profile(
 settings.load_profile("twistnet")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--transport",
+        choices=["stock", "fast"],
+        default="stock",
+        help="Whose transports simulated hosts make: Twisted's own, or those of twistnet.transport.",
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--transport") == "fast":
+        from tests.transport.simulated_transports import use_fast_transports
+
+        use_fast_transports()
     config.addinivalue_line(
         "markers", "needs(program): skipped, with that reason, where the program is not installed"
     )
