@@ -233,8 +233,10 @@ class FastStream(OnHub, _Connection):
 
     @property
     def logstr(self) -> str:
-        """The prefix of what is logged meanwhile."""
-        return self._logstr or self._make_logstr()
+        """The prefix of what is logged meanwhile; once it was wanted it stays, whatever the protocol says later."""
+        if self._logstr is None:
+            self._logstr = self._make_logstr()
+        return self._logstr
 
     @logstr.setter
     def logstr(self, prefix: str) -> None:
