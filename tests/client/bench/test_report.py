@@ -67,7 +67,7 @@ class Elements(HTMLParser):
 
 
 def test_the_page_has_everything_in_it_and_asks_for_nothing() -> None:
-    text = page(findings())
+    text = page(findings(), "today")
     elements = Elements(text)
     assert elements.seen.count("svg") == 2
     assert elements.seen.count("table") == 2
@@ -77,14 +77,14 @@ def test_the_page_has_everything_in_it_and_asks_for_nothing() -> None:
     assert "prefers-color-scheme: dark" in text
     said = " ".join(elements.text)
     assert "tcp:<here>&:7" in said, "and so it is escaped"
-    for words in ("99.99 %", "requests a second", "warm-up", "1.0 s", "for 99% of the time"):
+    for words in ("99.99 %", "requests a second", "warm-up", "1 s", "today", "for 99% of the time"):
         assert words in said
 
 
 def test_a_page_of_little_is_a_page() -> None:
     """One reply, or none but losses; and the problem is on it."""
-    assert Elements(page(findings(replies=1))).seen.count("svg") == 2
-    nothing = Elements(page(findings("RESET <b>", replies=0)))
+    assert Elements(page(findings(replies=1), "today")).seen.count("svg") == 2
+    nothing = Elements(page(findings("RESET <b>", replies=0), "today"))
     assert nothing.seen.count("svg") == 1
     assert "RESET <b>" in nothing.text
 

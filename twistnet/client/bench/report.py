@@ -33,8 +33,13 @@ svg { width: 100%; height: auto } svg text { fill: var(--ink); font-size: 12px }
 """
 
 
-def page(findings: Findings) -> str:
-    """The whole page."""
+def page(findings: Findings, when: str) -> str:
+    """The whole page.
+
+    Args:
+        findings: What is on it.
+        when: The time, as a person reads it.
+    """
     problems = [findings.problem] if findings.problem else []
     told = "".join(f'<p class="warning">{escape(text)}</p>' for text in [*problems, *findings.warnings()])
     plots = ""
@@ -50,16 +55,20 @@ def page(findings: Findings) -> str:
         f"<h1>{escape(findings.target)}</h1><p>{escape(findings.headline())}</p>{told}"
         f'<div class="tables"><div><h2>Figures</h2>{_table(findings.rows())}</div>'
         f"<div><h2>Settings</h2>{_table(_settings(findings))}</div></div>{plots}"
-        f"<p>twistnet bench {escape(__version__)}</p></body></html>\n"
+        f"<p>twistnet bench {escape(__version__)}, {escape(when)}</p></body></html>\n"
     )
 
 
 def _settings(findings: Findings) -> list[tuple[str, str]]:
     units = {"size": " octets", "duration": " s", "warm_up": " s", "timeout": " s", "rate": " a second"}
     return [
-        (name.replace("_", "-"), "none" if value is None else f"{value}{units.get(name, '')}")
+        (name.replace("_", "-"), _setting(value) + units.get(name, "") if value is not None else "none")
         for name, value in findings.plan.settings().items()
     ]
+
+
+def _setting(value: object) -> str:
+    return f"{value:,.12g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _table(rows: object) -> str:

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any
 
 import click
@@ -96,7 +97,7 @@ def _writable(text: str) -> str:
 
 def _write_report(findings: Findings, file: ReportFile, path: str | None) -> int:
     try:
-        file.write(page(findings))
+        file.write(page(findings, f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S %z}"))
     except OSError as error:
         click.echo(f"FAILED --report {path}: {error.strerror}", err=True)
         return 1
