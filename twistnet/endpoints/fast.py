@@ -6,20 +6,17 @@ it is the endpoint itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from twisted.internet.endpoints import clientFromString, serverFromString
-
-from ..errors import EndpointStringError
+from ..errors import ConfigurationError, EndpointStringError
 from ..transport import fast
 from .datagram import answers_datagrams, datagram_server_from_string
 from .descriptions import Description
+from .inside import client_inside, server_inside
 from .interfaces import DatagramServerEndpoint
 
 __all__ = ["parse_fast_client", "parse_fast_datagram", "parse_fast_server"]
-
-_EXAMPLES = {"server": "fast:tcp:8080", "client": "fast:tcp:192.0.2.1:80"}
 
 
 def parse_fast_server(reactor: Any, *args: str, **kwargs: str) -> Any:
@@ -28,7 +25,7 @@ def parse_fast_server(reactor: Any, *args: str, **kwargs: str) -> Any:
     Raises:
         EndpointStringError: Nothing follows, or nothing that is for streams.
     """
-    return serverFromString(fast(reactor), _inside("server", args, kwargs))
+    return _made(server_inside, "fast:tcp:8080", reactor, args, kwargs)
 
 
 def parse_fast_client(reactor: Any, *args: Any, **kwargs: Any) -> Any:
@@ -37,7 +34,7 @@ def parse_fast_client(reactor: Any, *args: Any, **kwargs: Any) -> Any:
     Raises:
         EndpointStringError: Nothing follows, or nothing that is for streams.
     """
-    return clientFromString(fast(reactor), _inside("client", args, kwargs))
+    return _made(client_inside, "fast:tcp:192.0.2.1:80", reactor, args, kwargs)
 
 
 def parse_fast_datagram(reactor: Any, *args: str, **kwargs: str) -> DatagramServerEndpoint:
@@ -49,10 +46,19 @@ def parse_fast_datagram(reactor: Any, *args: str, **kwargs: str) -> DatagramServ
     return datagram_server_from_string(fast(reactor), str(Description(args[0], tuple(args[1:]), kwargs)))
 
 
-def _inside(side: str, args: Sequence[str], kwargs: Mapping[str, str]) -> str:
+def _made(
+    make: Callable[[Any, str], Any],
+    example: str,
+    reactor: Any,
+    args: Sequence[str],
+    kwargs: Mapping[str, str],
+) -> Any:
     if not args or not args[0]:
-        raise EndpointStringError(f"has no endpoint inside; {_EXAMPLES[side]} would have one", (), "fast:")
+        raise EndpointStringError(f"has no endpoint inside; {example} would have one", (), "fast:")
     inside = Description(args[0], tuple(args[1:]), kwargs)
-    if answers_datagrams(inside):
-        raise EndpointStringError(f"{args[0]} is for datagrams, and this for streams", (), f"fast:{inside}")
-    return str(inside)
+    try:
+        if answers_datagrams(inside):
+            raise ConfigurationError(f"{args[0]} is for datagrams, and this for streams")
+        return make(fast(reactor), str(inside))
+    except ConfigurationError as error:
+        raise EndpointStringError(error.problem, error.path, f"fast:{inside}") from None

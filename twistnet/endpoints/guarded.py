@@ -17,7 +17,6 @@ from twisted.internet.endpoints import (
     TCP4ServerEndpoint,
     TCP6ServerEndpoint,
     _WrapperServerEndpoint,
-    serverFromString,
 )
 from twisted.internet.interfaces import IListeningPort, IProtocolFactory, IStreamServerEndpoint
 from twisted.internet.protocol import Factory
@@ -30,6 +29,7 @@ from ..policies.guarded_factory import GuardedFactory, guard
 from ..units import did_you_mean
 from .datagram import answers_datagrams
 from .descriptions import Description
+from .inside import server_inside
 
 __all__ = ["GuardedServerEndpoint", "listen_guarded", "parse_guarded", "share_port"]
 
@@ -142,7 +142,7 @@ def parse_guarded(reactor: Any, *args: str, **kwargs: str) -> GuardedServerEndpo
     try:
         _check_inside(args, rest)
         config = build(ConnectionConfig, settings)
-        endpoint = _make(reactor, inside)
+        endpoint = server_inside(reactor, inside)
         if config.reuse_port:
             share_port(endpoint)
     except ConfigurationError as error:
@@ -179,14 +179,3 @@ def _check_inside(args: Sequence[str], rest: Mapping[str, str]) -> None:
     known = {*inside.known, *ours}
     if inside.known and (unknown := sorted(rest.keys() - known)):
         raise ConfigurationError(f"unknown key; {did_you_mean(unknown[0], known)}", (unknown[0],))
-
-
-def _make(reactor: Any, inside: str) -> Any:
-    try:
-        return serverFromString(reactor, inside)
-    except ConfigurationError:
-        raise
-    except LookupError:
-        raise ConfigurationError("systemd passed no such socket to this process") from None
-    except Exception as error:  # whatever an endpoint's parser makes of a value that it did not expect
-        raise ConfigurationError(f"cannot be used: {str(error) or type(error).__name__}") from error
