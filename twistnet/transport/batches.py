@@ -19,7 +19,7 @@ from functools import cache
 
 __all__ = ["SLOTS", "ReceiveVector", "SendVector", "available"]
 
-SLOTS = 32
+SLOTS = 64
 """Datagrams of one call, at most."""
 
 HEADER = struct.Struct("=QIxxxxQQQQixxxxIxxxx")

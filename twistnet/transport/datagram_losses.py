@@ -22,6 +22,11 @@ SO_MEMINFO, SK_MEMINFO_DROPS = 55, 8
 """socket(7): what a socket has in memory, and which of those numbers counts the drops, as SO_RXQ_OVFL would tell it."""
 
 _NUMBERS = struct.Struct("=9I")
+
+_LINES = {
+    "kernel_dropped": "the receive buffer of {port} is full: {dropped} datagrams dropped so far",
+    "send_dropped": "a send buffer of {port} is full: {dropped} datagrams dropped so far",
+}
 _log = Logger()
 
 
@@ -57,32 +62,32 @@ class Losses:
         self.counters = DatagramCounters()
         self._port = port
         self._clock = clock
-        self._told: dict[str, float] = {}
+        self._told: dict[str, tuple[float, int]] = {}
 
     def look(self, handle: socket.socket) -> None:
         """Learn from the kernel what it has dropped."""
-        before, now = self.counters.kernel_dropped, _dropped_by_kernel(handle)
-        self.counters.kernel_dropped = now
-        if now and now != before:
-            self._tell(
-                "kernel_dropped", "the receive buffer of {port} is full: {dropped} datagrams dropped so far"
-            )
+        self.counters.kernel_dropped = _dropped_by_kernel(handle)
+        if self.counters.kernel_dropped:
+            self._tell("kernel_dropped")
 
     def send_dropped(self) -> None:
         """A datagram was not sent: some buffer was full."""
         self.counters.send_dropped += 1
-        self._tell("send_dropped", "a send buffer of {port} is full: {dropped} datagrams dropped so far")
-
-    def _tell(self, name: str, line: str) -> None:
-        now: float = self._clock.seconds()
-        if now - self._told.get(name, -QUIET) >= QUIET:
-            self._told[name] = now
-            _log.warn(line, port=self._port, dropped=getattr(self.counters, name))
+        self._tell("send_dropped")
 
     def close(self, handle: socket.socket) -> None:
-        """The port is about to be closed: tell of what was lost since the last line."""
-        self._told.clear()
-        self.look(handle)
+        """The port is about to be closed: tell of all that was not told."""
+        self.counters.kernel_dropped = _dropped_by_kernel(handle)
+        for name in _LINES:
+            self._tell(name, quiet=0.0)
+
+    def _tell(self, name: str, quiet: float = QUIET) -> None:
+        """Say how many it are by now, unless that was said, or something was said a moment ago."""
+        count: int = getattr(self.counters, name) or 0
+        last, told = self._told.get(name, (-QUIET, 0))
+        if count != told and self._clock.seconds() - last >= quiet:
+            self._told[name] = (self._clock.seconds(), count)
+            _log.warn(_LINES[name], port=self._port, dropped=count)
 
 
 def _dropped_by_kernel(handle: socket.socket) -> int | None:

@@ -2,8 +2,8 @@
 
 The rule of this module: a wake-up reads one datagram, as long as one is all there is; where more are waiting, wake-ups read
 batches. Either way the protocol hears what it would hear from Twisted's port, in the same order. A datagram that was read
-is delivered: to whoever runs the reactor from within a delivery, to a protocol that pauses once it resumes, and to one that
-stops listening at once, as Twisted's ports do.
+is delivered: to a protocol that pauses once it resumes, to one that stops listening at once, as Twisted's ports do, and to
+one that runs the reactor from within a delivery in its next turn, if it comes to the hub.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ FEW, MANY = 2, 64
 WORTH_HOLDING = 5
 """Datagrams of a batch whose answers are held; for fewer a call of their own each is cheaper."""
 
-LONE = 4
+LONE = 2
 """Batches of a single datagram, one after the other, until wake-ups read one datagram each again."""
 
 _vectors: WeakKeyDictionary[Hub, dict[tuple[int, int, bool], ReceiveVector]] = WeakKeyDictionary()
@@ -80,6 +80,7 @@ class BatchedReading(OnHub, _Port):
     _paused = False
     _waiting: Iterator[tuple[bytes, Any]] = iter(())
     _held: list[bytes]
+    _worth_holding = WORTH_HOLDING
     _holding = _delivering = False
     _singly = _patience = FEW
     _lone = 0
@@ -114,6 +115,7 @@ class BatchedReading(OnHub, _Port):
         vector = self._open()
         if vector is None:
             self._receive, self._sender = self._receive_one_by_one, itself
+            self._worth_holding = sys.maxsize
         else:
             self._receive, self._sender = vector.receive, self._book.__getitem__
 
@@ -160,6 +162,8 @@ class BatchedReading(OnHub, _Port):
         """Deliver all that is there, for so many rounds; all of it, once the port stops."""
         if self._delivering or self._kept:
             self._deliver_rest()
+            if self._paused or self._kept:
+                return None
         left, rounds = self.maxThroughput, ROUNDS
         while left > 0 and rounds:
             try:
@@ -167,7 +171,7 @@ class BatchedReading(OnHub, _Port):
             except OSError as error:
                 return self._fail_reading(error)
             self._read_batch(datagrams, names)
-            if not self._ending and (len(datagrams) < SLOTS or self._paused):
+            if not self._ending and (len(datagrams) < SLOTS or self._paused or self._kept):
                 break
             left -= sum(map(len, datagrams))
             rounds -= not self._ending
@@ -204,7 +208,7 @@ class BatchedReading(OnHub, _Port):
 
     def _deliver(self, count: int) -> None:
         """Have the protocol receive what waits; who runs the reactor meanwhile has the rest delivered by `doWrite`."""
-        self._holding, self._delivering = count >= WORTH_HOLDING, True
+        self._holding, self._delivering = count >= self._worth_holding, True
         if count > 1:
             self.startWriting()
         self._tell_all()

@@ -111,12 +111,14 @@ class FastDatagramPort(BatchedReading, udp.Port):
         if name is None:
             return self._write_first(datagram, addr)
         if self._holding:
-            if datagram.__class__ is bytes and len(datagram) <= HELD:
+            size = len(datagram)
+            if type(datagram) is bytes and size <= HELD:
+                held = self._held
+                held.append(datagram)
                 self._names.append(name)
-                self._held.append(datagram)
-                if len(self._held) >= SLOTS:
+                if len(held) >= SLOTS:
                     self._send_held()
-                return len(datagram)
+                return size
             self._send_held()
         try:
             sent = self._sendto(datagram, addr)
