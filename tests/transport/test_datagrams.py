@@ -106,6 +106,27 @@ def test_a_port_may_stop_while_it_is_paused(kind: str, worlds: Make) -> None:
     assert world.events[-1] == ("stopped",)
 
 
+@pytest.mark.parametrize("family", ["udp", "udp6", "unix"])
+@pytest.mark.parametrize("kind", OURS)
+def test_a_port_may_be_closed_before_a_delivery_has_ended(kind: str, family: str, worlds: Make) -> None:
+    world = worlds(kind, family)
+
+    def stop(protocol: Recording, datagram: bytes, sender: Any) -> None:
+        echo(protocol, datagram, sender)
+        if datagram == b"3":
+            done: list[None] = []
+            protocol.transport.stopListening().addCallback(done.append)
+            world.until(lambda: done)
+
+    port, here = world.port(Recording(world, stop)), world.plain()
+    sent = numbers(here, world.address(port), world.few(9))
+    world.settle()
+    assert received(world) == sent[:4]
+    assert world.heard(here) == sent[:4]
+    assert world.events[4:] == [("stopped",)]
+    assert (world.errors, port.connected) == ([], 0)
+
+
 @pytest.mark.parametrize("kind", ["in batches", "reactor"])
 def test_many_answers_to_each_datagram_go_out_in_order(kind: str, worlds: Make) -> None:
     world = worlds(kind)

@@ -35,6 +35,9 @@ __all__ = ["LONGEST", "BatchedReading", "receive_vector"]
 LONGEST = 65536
 """Octets of a datagram, at most, where the caller names no size: over IP none is longer, so none is cut."""
 
+ROOM = 8 << 20
+"""Octets that a batch may take up; where datagrams may be longer, a batch is of fewer."""
+
 ROUNDS = 8
 """Batches of one turn, at most."""
 
@@ -57,7 +60,8 @@ def receive_vector(hub: Hub, size: int, name_size: int, *, names_vary: bool = Fa
     vectors = _vectors.setdefault(hub, {})
     key = (size, name_size, names_vary)
     if key not in vectors:
-        vectors[key] = ReceiveVector(size, name_size, names_vary=names_vary)
+        slots = max(2, min(SLOTS, ROOM // size))
+        vectors[key] = ReceiveVector(size, name_size, slots, names_vary=names_vary)
     return vectors[key]
 
 
@@ -165,7 +169,7 @@ class BatchedReading(OnHub, _Port):
             if self._paused or self._kept:
                 return None
         left, rounds = self.maxThroughput, ROUNDS
-        while left > 0 and rounds:
+        while left > 0 and rounds and self.connected:
             try:
                 datagrams, names = self._receive(self.fileno())
             except OSError as error:

@@ -87,7 +87,7 @@ class FastDatagramPort(BatchedReading, udp.Port):
         return datagram, self._scopes.hear(full)
 
     def _send_scoped(self, datagram: bytes, address: Any) -> int:
-        return self.socket.sendto(datagram, self._scopes.full.get(address, address))
+        return self.socket.sendto(datagram, self._scopes.whole(address))
 
     def _send_connected(self, datagram: bytes, _: Any) -> int:
         return self.socket.send(datagram)
@@ -132,11 +132,11 @@ class FastDatagramPort(BatchedReading, udp.Port):
         """Send to somebody who is not known: Twisted checks the address. Who can be sent to is known from now on."""
         self._send_held()
         try:
-            sent = super().write(datagram, addr)
+            sent = super().write(datagram, self._book.whole(addr))
         except BlockingIOError as error:
             self._fail_writing(error)
             return None
-        self._counters.sent += 1
+        self._counters.sent += sent is not None
         with suppress(OSError, TypeError, ValueError, struct.error):
             self._book.note(addr, pack_inet(addr) if self._name_size == INET_SIZE else pack_inet6(addr))
         return sent

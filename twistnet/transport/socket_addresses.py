@@ -116,6 +116,10 @@ class AddressBook(dict[bytes, Any]):
         self._make_room()
         self.packed[address] = raw
 
+    def whole(self, address: Any) -> Any:
+        """An address with all that it had when somebody was heard from there."""
+        return address
+
     def _make_room(self) -> None:
         if len(self) >= PEERS or len(self.packed) >= PEERS:
             self.clear()
@@ -157,3 +161,7 @@ class ScopedAddressBook(AddressBook):
             self.full[address] = full
             self.note(address, pack_inet6(full))
         return address
+
+    def whole(self, address: Any) -> Any:
+        """Host, port, flow information and scope, if there was a scope."""
+        return self.full.get(address, address) if type(address) is tuple else address
