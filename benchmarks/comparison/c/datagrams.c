@@ -25,11 +25,18 @@ struct head {
 
 struct endpoint {
     int fd;
-    uint32_t number; /* its own */
-    uint32_t sent;   /* the number of the last datagram sent */
-    uint32_t done;   /* the number of the last that is answered or lost */
+    uint32_t number;    /* its own */
+    uint32_t sent;      /* the number of the last datagram sent */
+    uint32_t replied;   /* the number of the last whose reply has come */
+    uint32_t abandoned; /* the number of the last that was given up; its reply may still come, and does not count */
     uint64_t heard;
 };
+
+/* The number of the last that is not under way any more. */
+static uint32_t done(const struct endpoint *endpoint)
+{
+    return endpoint->replied > endpoint->abandoned ? endpoint->replied : endpoint->abandoned;
+}
 
 static char outgoing[BATCH][LARGEST], incoming[BATCH][LARGEST];
 static struct iovec out_vectors[BATCH], in_vectors[BATCH];
@@ -105,13 +112,15 @@ static void check(struct endpoint *endpoint, const char *datagram, size_t size, 
     memcpy(&head, datagram, sizeof head);
     if (size != options.size || head.socket != endpoint->number)
         differs("a datagram of another size, or of another socket");
-    if (head.number <= endpoint->done || head.number > endpoint->sent)
-        differs("a datagram that is not under way");
+    if (head.number <= endpoint->replied || head.number > endpoint->sent)
+        differs("a datagram that was answered before, or never sent");
     if (memcmp(datagram + sizeof head, body(head.number), bodies.size) != 0)
         differs("other octets than those that must come");
-    lost(head.number - endpoint->done - 1);
-    endpoint->done = head.number;
-    answered(head.sent, at);
+    if (head.number > endpoint->abandoned) {
+        lost(head.number - done(endpoint) - 1);
+        answered(head.sent, at);
+    }
+    endpoint->replied = head.number;
 }
 
 /* Take a batch of replies, and check them; how many they are. */
@@ -136,7 +145,7 @@ static int receive_datagrams(struct endpoint *endpoint, int most)
 static void fill_window(struct endpoint *endpoint)
 {
     endpoint->heard = now();
-    send_datagrams(endpoint, options.window - (int)(endpoint->sent - endpoint->done));
+    send_datagrams(endpoint, options.window - (int)(endpoint->sent - done(endpoint)));
 }
 
 /* Endpoints that have heard nothing for so long: what they sent is lost. */
@@ -146,8 +155,8 @@ static void give_up(struct endpoint *endpoints, uint64_t at)
         struct endpoint *endpoint = &endpoints[number];
         if (endpoint->heard + PATIENCE > at)
             continue;
-        lost(endpoint->sent - endpoint->done);
-        endpoint->done = endpoint->sent;
+        lost(endpoint->sent - done(endpoint));
+        endpoint->abandoned = endpoint->sent;
         fill_window(endpoint);
     }
 }

@@ -109,11 +109,11 @@ bool window_goes_on(uint64_t at)
     return false;
 }
 
-/* As epoll_wait, for a fifth of a second at most; or at once, when we are to stay awake. */
+/* As epoll_wait, for a fiftieth of a second at most; or at once, when we are to stay awake. */
 int next_events(int poller, struct epoll_event *events, int most)
 {
     uint64_t asked = options.awake ? own_processor() : 0;
-    int ready = epoll_wait(poller, events, most, options.awake ? 0 : 200);
+    int ready = epoll_wait(poller, events, most, options.awake ? 0 : 20);
     if (options.awake && ready == 0)
         window.idle += own_processor() - asked;
     return ready;
