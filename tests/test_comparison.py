@@ -205,7 +205,7 @@ def answering(reply: Callable[[bytes], list[bytes]]) -> Iterator[int]:
 
 @pytest.mark.parametrize("window", ["1", "4"])
 def test_datagrams_that_come_late_or_never_are_no_wrong_replies(programs: Path, window: str) -> None:
-    """The first ten are answered; of the next three one never, and two when the load has given them up, with the fourteenth."""
+    """Of all but the first ten one is never answered, and two only with the fourteenth: with a window of one, when the load has given them up."""
     count = 0
     held: list[bytes] = []
 
