@@ -151,6 +151,7 @@ class SendVector(_Vector):
         self._payloads = mmap.mmap(-1, slots * size)
         self._begin = _address(self._payloads)
         self._pack_iovecs = [struct.Struct(f"={2 * count}Q").pack_into for count in range(slots + 1)]
+        self._laid_out: list[int] = []
         self._named = True
 
     def load(self, datagrams: Sequence[bytes], names: Sequence[bytes]) -> None:
@@ -163,16 +164,22 @@ class SendVector(_Vector):
         payload, name = b"".join(datagrams), b"".join(names)
         self._payloads[: len(payload)] = payload
         self._names[: len(name)] = name
-        iovecs: list[int] = []
-        at = self._begin
-        for datagram in datagrams:
-            length = len(datagram)
-            iovecs += (at, length)
-            at += length
-        self._pack_iovecs[len(datagrams)](self._iovecs, 0, *iovecs)
+        self._lay_out(list(map(len, datagrams)))
         if self._named != bool(name):
             self._named = bool(name)
             self._name_lengths[:] = memoryview(array("I", [len(names[0])] * self.slots))
+
+    def _lay_out(self, lengths: list[int]) -> None:
+        """Say where each datagram begins and how long it is, unless it is as the last time: equal ones are frequent."""
+        if lengths == self._laid_out:
+            return
+        self._laid_out = lengths
+        iovecs: list[int] = []
+        at = self._begin
+        for length in lengths:
+            iovecs += (at, length)
+            at += length
+        self._pack_iovecs[len(lengths)](self._iovecs, 0, *iovecs)
 
     def send(self, descriptor: int, first: int, end: int) -> int:
         """Send some of what was laid out, without waiting.

@@ -179,6 +179,9 @@ class BatchedReading(OnHub, _Port):
                 break
             left -= sum(map(len, datagrams))
             rounds -= not self._ending
+        else:
+            if self.connected:
+                self._losses.look(self.socket)  # there was more than one turn can read
         return None
 
     def _read_batch(self, datagrams: list[bytes], names: Iterable[Any]) -> None:
@@ -193,8 +196,6 @@ class BatchedReading(OnHub, _Port):
             self._count_lone()
         else:
             self._lone, self._patience = 0, FEW
-            if count == SLOTS and self.connected:
-                self._losses.look(self.socket)
 
     def _count_lone(self) -> None:
         """Go back to single datagrams if that is all there is, for longer and longer."""
@@ -218,7 +219,7 @@ class BatchedReading(OnHub, _Port):
         self._tell_all()
         self._holding = self._delivering = False
         if self._held:
-            self._send_held()
+            self.send_held()
         if count > 1 and (self._paused or not self._kept):
             self.stopWriting()
 
@@ -238,8 +239,12 @@ class BatchedReading(OnHub, _Port):
             self._waiting = iter(kept)
             self._deliver(1)
 
-    def _send_held(self) -> None:
+    def send_held(self) -> None:
         """Send what is held."""
+
+    def send_all_there_is(self) -> None:
+        """Send what is held, while the reactor is run from within a delivery."""
+        self.send_held()
 
     # Pausing and stopping
 

@@ -94,7 +94,7 @@ class FastDatagramPort(BatchedReading, udp.Port):
 
     def connect(self, host: str, port: int) -> None:
         """Hear one peer only, and write to it without an address; see `IUDPTransport.connect`."""
-        self._send_held()
+        self.send_held()
         try:
             super().connect(host, port)
         finally:
@@ -117,9 +117,9 @@ class FastDatagramPort(BatchedReading, udp.Port):
                 held.append(datagram)
                 self._names.append(name)
                 if len(held) >= SLOTS:
-                    self._send_held()
+                    self.send_held()
                 return size
-            self._send_held()
+            self.send_held()
         try:
             sent = self._sendto(datagram, addr)
         except OSError as error:
@@ -130,7 +130,7 @@ class FastDatagramPort(BatchedReading, udp.Port):
 
     def _write_first(self, datagram: bytes, addr: Any) -> int | None:
         """Send to somebody who is not known: Twisted checks the address. Who can be sent to is known from now on."""
-        self._send_held()
+        self.send_held()
         try:
             sent = super().write(datagram, self._book.whole(addr))
         except BlockingIOError as error:
@@ -154,7 +154,7 @@ class FastDatagramPort(BatchedReading, udp.Port):
 
     # Holding
 
-    def _send_held(self) -> None:
+    def send_held(self) -> None:
         """Send what is held. What fails is logged, as if `write` had raised it in `datagramReceived`."""
         if not self._held:
             return
@@ -183,7 +183,7 @@ class FastDatagramPort(BatchedReading, udp.Port):
     def connectionLost(self, reason: Any = None) -> None:
         """The port is closed; see `FileDescriptor.connectionLost`."""
         self._holding = False
-        self._send_held()
+        self.send_held()
         super().connectionLost(reason)
         self._packed = {}  # whoever writes now is told by Twisted
 
