@@ -6,11 +6,14 @@ which order, on what was raised and logged, and on what the peers heard.
 
 from __future__ import annotations
 
+import socket
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings, strategies
 
 from .live_datagrams import KINDS, Live, Recording, live
 
@@ -82,7 +85,7 @@ def stopping_in_the_middle_of_a_flood(world: Live) -> None:
             protocol.transport.stopListening()
 
     port, here = world.port(Recording(world, stop)), world.plain()
-    port.getHandle().setsockopt(1, 8, 4_000_000)  # SO_RCVBUF
+    port.getHandle().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
     peers = [world.plain() for _ in range(30)]
     for number in world.few(120):
         peers[number % 30].sendto(b"%d" % (number + 35), world.address(port))
@@ -128,7 +131,7 @@ def long_and_short_datagrams(world: Live) -> None:
         protocol.transport.writeSequence([datagram, b"!"], sender)
 
     port, here = world.port(Recording(world, answer)), world.plain()
-    here.setsockopt(1, 8, 4_000_000)  # SO_RCVBUF
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
     for number in range(9 if world.family != "unix" else 3):
         here.sendto(b"%d" % number, world.address(port))
     world.settle()
@@ -284,3 +287,59 @@ def test_a_script_gives_the_same_events(script: Script, family: str, kind: str, 
     expected = events_of(script, "stock", family, tmp_path)
     assert expected
     assert events_of(script, kind, family, tmp_path) == expected
+
+
+ACTIONS: list[Callable[[Recording, bytes, Any, Any], object]] = [
+    lambda protocol, datagram, sender, other: None,
+    lambda protocol, datagram, sender, other: protocol.transport.write(datagram, sender),
+    lambda protocol, datagram, sender, other: protocol.transport.write(datagram, other),
+    lambda protocol, datagram, sender, other: [protocol.transport.write(datagram, sender) for _ in range(3)],
+    lambda protocol, datagram, sender, other: protocol.transport.write(datagram * 5000, sender),
+    lambda protocol, datagram, sender, other: protocol.transport.write(bytearray(datagram), sender),
+    lambda protocol, datagram, sender, other: protocol.transport.write(datagram, ("nobody", 9)),
+    lambda protocol, datagram, sender, other: protocol.world.record(
+        "turns", protocol.world.reactor.iterate(0)
+    ),
+    lambda protocol, datagram, sender, other: protocol.transport.setBroadcastAllowed(True),
+]
+"""What a protocol may do with a datagram, its sender and somebody else."""
+
+BURSTS = strategies.lists(
+    strategies.lists(strategies.integers(0, len(ACTIONS) - 1), min_size=1, max_size=80),
+    min_size=1,
+    max_size=8,
+)
+
+
+def of_whatever_comes(world: Live, bursts: list[list[int]]) -> list[Any]:
+    """Datagrams that say what to do with them."""
+    other = world.plain()
+
+    def act(protocol: Recording, datagram: bytes, sender: Any) -> None:
+        ACTIONS[int(datagram[:1])](protocol, datagram, sender, world.address(other))
+
+    port, here = world.port(Recording(world, act)), world.plain()
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_000_000)
+    heard = []
+    for burst in bursts:
+        for number, action in enumerate(burst):
+            here.sendto(b"%d %d" % (action, number), world.address(port))
+        world.settle()
+        heard.append((world.heard(here), world.heard(other)))
+    return [heard, received(world), world.errors, port.protocol.senders]
+
+
+def received(world: Live) -> list[object]:
+    return [event[1] for event in world.events if event[0] == "received"]
+
+
+@given(bursts=BURSTS)
+@settings(max_examples=25, deadline=None)
+def test_whatever_comes_has_the_same_answers(bursts: list[list[int]]) -> None:
+    found = {}
+    for kind in ("stock", "fast", "in batches"):
+        with tempfile.TemporaryDirectory() as folder, live(kind, "udp", Path(folder)) as world:
+            heard, told, errors, senders = of_whatever_comes(world, bursts)
+            found[kind] = (heard, told, errors, len(set(senders)))
+    assert found["fast"] == found["stock"]
+    assert found["in batches"] == found["stock"]
