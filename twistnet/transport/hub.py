@@ -11,6 +11,7 @@ import os
 import select
 import weakref
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from twisted.internet.interfaces import ILoggingContext, IReadDescriptor
@@ -29,7 +30,7 @@ READS_AND_WRITES = EPOLLIN | EPOLLOUT
 BATCH = 256
 """Events a turn: what more there is waits for the next one, after the reactor's timers and its other readers."""
 
-CONTEXTS = 2048
+CONTEXTS = 1024
 """Log contexts kept at once; they are made anew when they are wanted again."""
 
 _ATTRIBUTE = "_twistnet_hub"
@@ -49,7 +50,8 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
     """Descriptors that are polled together.
 
     It is among the reactor's readers for as long as it has a descriptor. A descriptor with a true attribute `reads_errors`
-    is read when its socket has an error, which ends any other.
+    is read when its socket has an error, which ends any other. One that writes has `send_held` and `send_all_there_is` too, as
+    `FastStream` has.
 
     Args:
         reactor: Has the hub as a reader (`IReactorFDSet`).
@@ -108,8 +110,8 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         self._writes.add(fd)
         self._due[fd] = writer
         self._admit(fd, writer)
-        if self._fresh is None and len(self._due) == 1:
-            self._wake()
+        if len(self._due) == 1:
+            self._wake()  # within a batch too: whoever is served may run the reactor
 
     def arm(self, writer: Any) -> None:
         """Ask it to write as soon as the kernel has room."""
@@ -184,6 +186,8 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         Args:
             timeout: Seconds; -1 for ever.
         """
+        for selectable in list(self._due.values()):
+            selectable.send_all_there_is()
         return self._poll(0 if self._due else timeout, BATCH)  # type: ignore[no-any-return]
 
     def serve(self, events: Iterable[tuple[int, int]]) -> list[int]:
@@ -243,7 +247,10 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         """Ask to write those who have asked for it since the last batch, unless they were removed or have asked anew."""
         top = len(frames) - 1
         for fd, selectable in due.items():
-            if fd in self._writes and fd not in self._due and self._selectables.get(fd) is selectable:
+            if fd not in self._writes or fd in self._due or self._selectables.get(fd) is not selectable:
+                continue
+            selectable.send_all_there_is()
+            if fd in self._writes:
                 frames[top] = self._contexts.get(fd) or self._make_context(fd, selectable, frames[top - 1])
                 self._let_write(selectable, fd)
 
@@ -275,13 +282,13 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
             self._arm(fd)
 
     def _send_held(self) -> None:
-        """Have sent what was written in this turn; whatever a protocol would hear of waits for the next."""
+        """Have sent what was written in this turn; whatever a protocol would hear of it waits for the next."""
         for selectable in list(self._due.values()):
-            send_held = getattr(selectable, "send_held", None)
-            if send_held is not None:
-                send_held()
+            selectable.send_held()
         if self._due:
             self._wake()
+        else:
+            self._let_sleep()
 
     def _make_context(self, fd: int, selectable: Any, outer: dict[Any, Any]) -> dict[Any, Any]:
         """What `log.callWithLogger` would put on top of the contexts, kept for the next time."""
@@ -309,6 +316,11 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
     def _wake(self) -> None:
         """Have the reactor give the hub a turn; edge-triggered, so that nobody has to read it."""
         os.eventfd_write(self._waker, 1)
+
+    def _let_sleep(self) -> None:
+        """It need not, after all."""
+        with suppress(BlockingIOError):
+            os.eventfd_read(self._waker)
 
     def _admit(self, fd: int, selectable: Any) -> None:
         if fd not in self._selectables:

@@ -42,6 +42,8 @@ class FastStream(OnHub, _Connection):
     _plain: bool
     _read_size: int
     _logstr: str | None = None
+    _failed = False
+    """Whether sending has met an error, which the kernel tells once: then what looks like the peer's end is none."""
 
     def _start_plain(self) -> None:
         """Have each of these on the instance from the start, where Python finds it fastest."""
@@ -79,7 +81,7 @@ class FastStream(OnHub, _Connection):
         """Give the protocol what came, and send what it answers."""
         if not data:
             self._shouldShutdown = False  # nothing comes any more that close() alone would answer with a reset
-            return main.CONNECTION_DONE
+            return main.CONNECTION_LOST if self._failed else main.CONNECTION_DONE
         if len(data) >= 32768:
             self._read_size = self._next_size(len(data))
         if self._plain and self._held is None:
@@ -91,8 +93,10 @@ class FastStream(OnHub, _Connection):
             answer = held[0] if len(held) == 1 else b"".join(held)
             try:
                 sent = self.socket.send(answer)
+            except BlockingIOError:
+                sent = 0
             except OSError:
-                sent = 0  # what is wrong, doWrite will find out
+                sent, self._failed = 0, True
             if sent != len(answer):
                 self._park(answer, sent)
             return None
@@ -141,7 +145,8 @@ class FastStream(OnHub, _Connection):
         except BlockingIOError:
             sent = 0
         except OSError:
-            return  # doWrite will find the same, where it may be told
+            self._failed = True
+            return  # doWrite will find the same, and may tell of it
         buffer.clear()
         self._tempDataLen = 0
         if sent != len(data):
@@ -154,6 +159,11 @@ class FastStream(OnHub, _Connection):
         """See `FileDescriptor.startWriting`; called whenever something was put into the buffer."""
         self._plain = False
         self._hub.addWriter(self)
+
+    def send_all_there_is(self) -> None:
+        """The same, unless somebody waits to hear of it: then doWrite sends, and tells, in one go."""
+        if not self._waits_for_room:
+            self.send_held()
 
     def _park(self, data: bytes, sent: int) -> None:
         """The kernel is full: the rest is sent when it has room."""
