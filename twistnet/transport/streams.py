@@ -77,11 +77,10 @@ class FastStream(OnHub, _Connection):
             return main.CONNECTION_LOST
         return self._deliver(data)
 
-    def _deliver(self, data: bytes) -> ConnectionDone | None:
+    def _deliver(self, data: bytes) -> ConnectionDone | ConnectionLost | None:
         """Give the protocol what came, and send what it answers."""
         if not data:
-            self._shouldShutdown = False  # nothing comes any more that close() alone would answer with a reset
-            return main.CONNECTION_LOST if self._failed else main.CONNECTION_DONE
+            return self._end()
         if len(data) >= 32768:
             self._read_size = self._next_size(len(data))
         if self._plain and self._held is None:
@@ -93,10 +92,8 @@ class FastStream(OnHub, _Connection):
             answer = held[0] if len(held) == 1 else b"".join(held)
             try:
                 sent = self.socket.send(answer)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                sent, self._failed = 0, True
+            except OSError as error:
+                sent, self._failed = 0, not isinstance(error, BlockingIOError)
             if sent != len(answer):
                 self._park(answer, sent)
             return None
@@ -104,6 +101,11 @@ class FastStream(OnHub, _Connection):
         if self._tempDataLen:
             self.send_held()
         return None
+
+    def _end(self) -> ConnectionDone | ConnectionLost:
+        """The peer sends no more."""
+        self._shouldShutdown = False  # nothing can come in that close() alone would answer with a reset
+        return main.CONNECTION_LOST if self._failed else main.CONNECTION_DONE
 
     def _next_size(self, octets: int) -> int:
         """How much to read next time: more, if this time there was as much as would fit."""
