@@ -151,6 +151,9 @@ class SimulatedHub(Hub):
     def _wake(self) -> None:
         self._epoll.wake()
 
+    def _let_sleep(self) -> None:
+        self._epoll.woken = False
+
     def _attach(self) -> None:
         pass
 

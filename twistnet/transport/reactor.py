@@ -30,6 +30,9 @@ class RootHub(Hub):
     def _wake(self) -> None:
         pass
 
+    def _let_sleep(self) -> None:
+        pass
+
 
 class EPollReactor(FastSockets, epollreactor.EPollReactor):
     """An epoll reactor whose sockets, of every kind that the hub has, are on its hub.
