@@ -282,6 +282,7 @@ def test_what_the_kernel_drops_is_counted_and_told_once(kind: str, worlds: Make)
         here.sendto(b"x" * 1000, world.address(port))
     port.startReading()
     world.settle()
+    assert len(world.lines) == 1
     counters = port.counters
     assert counters.kernel_dropped > 0
     assert counters.received + counters.kernel_dropped == 3000

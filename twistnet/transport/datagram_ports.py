@@ -167,22 +167,29 @@ class BatchedReading(OnHub, _Port):
         if self._delivering or self._kept:
             self._deliver_rest()
             if self._paused or self._kept:
-                return None
-        left, rounds = self.maxThroughput, ROUNDS
-        while left > 0 and rounds and self.connected:
+                return
+        if self._read_rounds() and self.connected:
+            self._losses.look(self.socket)
+
+    def _read_rounds(self) -> int:
+        """Read batches until one is not full.
+
+        Returns:
+            How many were full.
+        """
+        full, left = 0, self.maxThroughput
+        while left > 0 and (full < ROUNDS or self._ending) and self.connected:
             try:
                 datagrams, names = self._receive(self.fileno())
             except OSError as error:
-                return self._fail_reading(error)
+                self._fail_reading(error)
+                break
             self._read_batch(datagrams, names)
+            full += len(datagrams) == SLOTS
             if not self._ending and (len(datagrams) < SLOTS or self._paused or self._kept):
                 break
             left -= sum(map(len, datagrams))
-            rounds -= not self._ending
-        else:
-            if self.connected:
-                self._losses.look(self.socket)  # there was more than one turn can read
-        return None
+        return full
 
     def _read_batch(self, datagrams: list[bytes], names: Iterable[Any]) -> None:
         count = len(datagrams)
