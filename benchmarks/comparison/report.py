@@ -13,6 +13,7 @@ from benchmarks.comparison.results import Outcome
 from benchmarks.comparison.servers.table import Server
 
 REFERENCES = ("c", "twisted-epoll", "uvloop")
+DISTURBED = 0.02
 PACKAGES = ("twistnet", "Twisted", "uvloop", "rloop", "trio", "gevent", "pyOpenSSL")
 NOTES = """\
 Servers and load are on a processor each, on the loopback; within a round each server is measured once, in an order that is shuffled
@@ -123,5 +124,9 @@ def markdown(
     parts += ["## CPU, relative to Twisted's epoll reactor", overview(outcomes, servers, "cpu")]
     for outcome in outcomes:
         parts += [f"## {outcome.scenario.name}: {outcome.scenario.title}", scenario_table(outcome, servers)]
+        if outcome.disturbance() > DISTURBED:
+            parts.append(
+                f"Disturbed: other work had the processors for {outcome.disturbance():.0%} of the time."
+            )
         parts += [f"{name} has failed: {why}" for name, why in outcome.failures.items()]
     return "\n\n".join(parts) + "\n"

@@ -5,7 +5,7 @@ A machine that is busy with something else for a while slows down all servers of
 
 from __future__ import annotations
 
-from statistics import median
+from statistics import fmean, median
 
 from attrs import Factory, define
 
@@ -51,6 +51,16 @@ class Outcome:
         pairs = zip(self.values(server, key), self.values(reference, key), strict=False)
         ratios = [value / other for value, other in pairs if other]
         return median(ratios) if ratios else None
+
+    def disturbance(self) -> float:
+        """The share of the time that servers, or the generator, waited for their processor while something else had it: the mean."""
+        waits = [
+            max(sample["server_waited"], sample["generator_waited"])
+            for samples in self.samples.values()
+            for sample in samples
+            if "server_waited" in sample
+        ]
+        return fmean(waits) if waits else 0.0
 
     def as_json(self) -> dict[str, object]:
         """What a program reads."""

@@ -51,10 +51,16 @@ class Client:
         return len(self._here) == len(expected)
 
 
-def server_processor(pid: int) -> float:
-    """Seconds that all threads of the server have run."""
-    files = Path(f"/proc/{pid}/task").glob("*/schedstat")
-    return sum(int(file.read_text().split()[0]) for file in files) / 1e9
+def usage_of(pid: int | str) -> tuple[float, float]:
+    """Seconds that all threads of a process have run, and that they have waited while another did."""
+    lines = [file.read_text().split() for file in Path(f"/proc/{pid}/task").glob("*/schedstat")]
+    return sum(int(ran) for ran, *_ in lines) / 1e9, sum(int(waited) for _, waited, _ in lines) / 1e9
+
+
+def shares(of: str, before: tuple[float, float], pid: int | str, seconds: float) -> dict[str, float]:
+    """What share of so many seconds it has run since then, and waited."""
+    ran, waited = usage_of(pid)
+    return {f"{of}_busy": (ran - before[0]) / seconds, f"{of}_waited": (waited - before[1]) / seconds}
 
 
 def exchange(clients: list[Client], until: float) -> list[float]:
@@ -81,20 +87,20 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     for client in clients:
         client.ask()
     exchange(clients, time.perf_counter() + options.warm)
-    begun, server, own = time.perf_counter(), server_processor(options.server), time.process_time()
+    begun, server, own = time.perf_counter(), usage_of(options.server), usage_of("self")
     taken = exchange(clients, begun + options.seconds) or [options.seconds]
     seconds = time.perf_counter() - begun
-    busy = server_processor(options.server) - server
-    shares = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
+    used = shares("server", server, options.server, seconds)
+    percentiles = {"p50": 0.5, "p99": 0.99, "p999": 0.999}
     return {
         "requests": len(taken),
         "seconds": seconds,
         "rate": len(taken) / seconds,
         "lost": 0,
-        **{name: 1e6 * taken[int(len(taken) * share)] for name, share in shares.items()},
-        "cpu": 1e6 * busy / len(taken),
-        "server_busy": busy / seconds,
-        "generator_busy": (time.process_time() - own) / seconds,
+        **{name: 1e6 * taken[int(len(taken) * share)] for name, share in percentiles.items()},
+        "cpu": 1e6 * used["server_busy"] * seconds / len(taken),
+        **used,
+        **shares("generator", own, "self", seconds),
     }
 
 

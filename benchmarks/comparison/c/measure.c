@@ -8,18 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* A histogram with 64 buckets to each power of two: latencies to within 1.6 percent. */
 #define FINE 64
 #define BUCKETS (58 * FINE)
 static uint64_t histogram[BUCKETS];
 
+struct usage { /* seconds */
+    double ran, waited;
+};
+
 static struct {
     uint64_t opens, closes, opened, closed; /* times: when it is to, and when it did */
     uint64_t answered, lost;
     uint64_t in_time;   /* of the answered: those before it closed */
-    uint64_t own, idle; /* nanoseconds of our processor: when it opened, then what was used; without anything to do */
-    double server;      /* seconds of the server's */
+    uint64_t idle;      /* nanoseconds awake without anything to do */
+    struct usage own, server; /* when it opened; then what was used until it closed */
     bool open;
 } window;
 
@@ -52,27 +57,35 @@ static uint64_t own_processor(void)
     return read_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
-/* Seconds that all threads of the server have run. */
-static double server_processor(void)
+/* What all threads of a process have had of the processor, and how long they have waited for it while another had it. */
+static struct usage usage_of(int pid)
 {
     char path[300];
-    double seconds = 0;
-    snprintf(path, sizeof path, "/proc/%d/task", options.server_pid);
-    DIR *threads = options.server_pid ? opendir(path) : NULL;
+    struct usage usage = {0, 0};
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *threads = pid ? opendir(path) : NULL;
     if (threads == NULL)
-        return 0;
+        return usage;
     for (struct dirent *thread; (thread = readdir(threads)) != NULL;) {
-        unsigned long long nanoseconds;
-        snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", options.server_pid, thread->d_name);
+        unsigned long long ran, waited;
+        snprintf(path, sizeof path, "/proc/%d/task/%.200s/schedstat", pid, thread->d_name);
         FILE *file = thread->d_name[0] == '.' ? NULL : fopen(path, "r");
         if (file == NULL)
             continue;
-        if (fscanf(file, "%llu", &nanoseconds) == 1)
-            seconds += (double)nanoseconds / 1e9;
+        if (fscanf(file, "%llu %llu", &ran, &waited) == 2) {
+            usage.ran += (double)ran / 1e9;
+            usage.waited += (double)waited / 1e9;
+        }
         fclose(file);
     }
     closedir(threads);
-    return seconds;
+    return usage;
+}
+
+static struct usage usage_since(struct usage before, int pid)
+{
+    struct usage usage = usage_of(pid);
+    return (struct usage){usage.ran - before.ran, usage.waited - before.waited};
 }
 
 void window_prepare(void)
@@ -86,8 +99,8 @@ static void window_open(uint64_t at)
     window.answered = window.lost = window.idle = 0;
     window.opened = at;
     window.closes = at + (uint64_t)(options.seconds * 1e9);
-    window.own = own_processor();
-    window.server = server_processor();
+    window.own = usage_of(getpid());
+    window.server = usage_of(options.server_pid);
     window.open = true;
 }
 
@@ -95,8 +108,8 @@ static void window_close(uint64_t at)
 {
     window.closed = at;
     window.in_time = window.answered;
-    window.own = own_processor() - window.own - window.idle;
-    window.server = server_processor() - window.server;
+    window.own = usage_since(window.own, getpid());
+    window.server = usage_since(window.server, options.server_pid);
 }
 
 bool window_goes_on(uint64_t at)
@@ -173,6 +186,8 @@ void report(const char *extra, ...)
     va_start(values, extra);
     vprintf(extra, values);
     va_end(values);
-    printf("\"cpu\": %.4f, ", requests > 0 ? window.server * 1e6 / requests : 0);
-    printf("\"server_busy\": %.4f, \"generator_busy\": %.4f}\n", window.server / seconds, (double)window.own / 1e9 / seconds);
+    printf("\"cpu\": %.4f, ", requests > 0 ? window.server.ran * 1e6 / requests : 0);
+    printf("\"server_busy\": %.4f, \"server_waited\": %.4f, ", window.server.ran / seconds, window.server.waited / seconds);
+    printf("\"generator_busy\": %.4f, \"generator_waited\": %.4f}\n", (window.own.ran - (double)window.idle / 1e9) / seconds,
+           window.own.waited / seconds);
 }
