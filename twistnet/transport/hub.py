@@ -16,7 +16,7 @@ from typing import Any
 
 from twisted.internet.interfaces import ILoggingContext, IReadDescriptor
 from twisted.internet.posixbase import _DisconnectSelectableMixin, _PollLikeMixin
-from twisted.python import log
+from twisted.python import context, log
 from twisted.python.context import theContextTracker
 from twisted.python.failure import Failure
 from twisted.python.log import ILogContext
@@ -75,6 +75,7 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         self._writes: set[int] = set()
         self._armed: set[int] = set()  # of those that write, the ones that wait for the kernel
         self._due: dict[int, Any] = {}  # and the ones that are asked in the next turn
+        self._woken = False
         self._fresh: set[int] | None = None  # descriptors that came in while a batch is served
         self._contexts: dict[int, Any] = {}
         self._open_waker()
@@ -110,8 +111,9 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         self._writes.add(fd)
         self._due[fd] = writer
         self._admit(fd, writer)
-        if len(self._due) == 1:
-            self._wake()  # within a batch too: whoever is served may run the reactor
+        if not self._woken:
+            self._woken = True  # within a batch too: whoever is served may run the reactor
+            self._wake()
 
     def arm(self, writer: Any) -> None:
         """Ask it to write as soon as the kernel has room."""
@@ -200,8 +202,10 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
             The numbers that are none of the hub's.
         """
         self.turn += 1
+        self._woken = False
         due, self._due = self._due, {}
-        outer, self._fresh = self._fresh, set()
+        outer, fresh = self._fresh, set[int]()
+        self._fresh = fresh
         frames = theContextTracker.currentContext().contexts
         depth = len(frames)
         frames.append(frames[-1])
@@ -212,10 +216,13 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         finally:
             del frames[depth:]
             if outer is not None:
-                outer |= self._fresh
+                outer |= fresh
             self._fresh = outer
-        if self._due:
-            self._send_held()
+        for selectable in list(self._due.values()):
+            selectable.send_held()
+        if self._woken != bool(self._due):
+            self._woken = not self._woken
+            (self._wake if self._woken else self._let_sleep)()
         return strangers
 
     def _serve_events(self, events: Iterable[tuple[int, int]], frames: list[Any]) -> list[int]:
@@ -230,7 +237,7 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
                 continue
             if fresh and fd in fresh:
                 continue  # the event was of another, which had this number before
-            frames[top] = context_of(fd) or self._make_context(fd, selectable, frames[top - 1])
+            frames[top] = context_of(fd) or self._make_context(fd, selectable)
             if event != EPOLLIN:
                 self._serve_rare(selectable, fd, event)
                 continue
@@ -247,11 +254,12 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         """Ask to write those who have asked for it since the last batch, unless they were removed or have asked anew."""
         top = len(frames) - 1
         for fd, selectable in due.items():
-            if fd not in self._writes or fd in self._due or self._selectables.get(fd) is not selectable:
+            is_there = self._selectables.get(fd) is selectable
+            if not is_there or fd not in self._writes or fd in self._due:
                 continue
             selectable.send_all_there_is()
             if fd in self._writes:
-                frames[top] = self._contexts.get(fd) or self._make_context(fd, selectable, frames[top - 1])
+                frames[top] = self._contexts.get(fd) or self._make_context(fd, selectable)
                 self._let_write(selectable, fd)
 
     def _serve_rare(self, selectable: Any, fd: int, event: int) -> None:
@@ -281,27 +289,18 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         if waits and self._selectables.get(fd) is selectable:
             self._arm(fd)
 
-    def _send_held(self) -> None:
-        """Have sent what was written in this turn; whatever a protocol would hear of it waits for the next."""
-        for selectable in list(self._due.values()):
-            selectable.send_held()
-        if self._due:
-            self._wake()
-        else:
-            self._let_sleep()
-
-    def _make_context(self, fd: int, selectable: Any, outer: dict[Any, Any]) -> dict[Any, Any]:
+    def _make_context(self, fd: int, selectable: Any) -> dict[Any, Any]:
         """What `log.callWithLogger` would put on top of the contexts, kept for the next time."""
         try:
             system = selectable.logPrefix()
         except Exception:
             system = "(buggy logPrefix method)"
             log.err(system=system)
-        context = {**outer, ILogContext: {**outer[ILogContext], "system": system}}
+        frame = {ILogContext: {**context.get(ILogContext), "system": system}}
         if len(self._contexts) >= CONTEXTS:
             self._contexts.clear()
-        self._contexts[fd] = context
-        return context
+        self._contexts[fd] = frame
+        return frame
 
     # epoll
 

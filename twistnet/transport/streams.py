@@ -40,6 +40,7 @@ class FastStream(OnHub, _Connection):
 
     _held: list[bytes] | None
     _plain: bool
+    _limited: bool
     _read_size: int
     _logstr: str | None = None
     _failed = False
@@ -49,6 +50,7 @@ class FastStream(OnHub, _Connection):
         """Have each of these on the instance from the start, where Python finds it fastest."""
         self._held = None
         self._plain = True
+        self._limited = False
         self._read_size = self._buffer_size
 
     _buffer_size = abstract.FileDescriptor.bufferSize
@@ -75,12 +77,13 @@ class FastStream(OnHub, _Connection):
             return None
         except OSError:
             return main.CONNECTION_LOST
-        return self._deliver(data)
-
-    def _deliver(self, data: bytes) -> ConnectionDone | ConnectionLost | None:
-        """Give the protocol what came, and send what it answers."""
         if not data:
             return self._end()
+        self._deliver(data)
+        return None
+
+    def _deliver(self, data: bytes) -> None:
+        """Give the protocol what came, and send what it answers."""
         if len(data) >= 32768:
             self._read_size = self._next_size(len(data))
         if self._plain and self._held is None:
@@ -96,11 +99,12 @@ class FastStream(OnHub, _Connection):
                 sent, self._failed = 0, not isinstance(error, BlockingIOError)
             if sent != len(answer):
                 self._park(answer, sent)
-            return None
-        self._held = None
-        if self._tempDataLen:
-            self.send_held()
-        return None
+            elif self._limited and self.producerPaused:
+                self.startWriting()  # somebody has paused it, to be told when all is sent
+        else:
+            self._held = None
+            if self._tempDataLen:
+                self.send_held()
 
     def _end(self) -> ConnectionDone | ConnectionLost:
         """The peer sends no more."""
@@ -119,6 +123,8 @@ class FastStream(OnHub, _Connection):
         held = self._held
         if held is not None and data.__class__ is bytes:
             held.append(data)
+            if self._limited:
+                self._hold_within_limit()
             return
         self._unhold()
         super().write(data)
@@ -132,6 +138,8 @@ class FastStream(OnHub, _Connection):
                     break  # Twisted says what is wrong with it
             else:
                 held.extend(iovec)
+                if self._limited:
+                    self._hold_within_limit()
                 return
         self._unhold()
         super().writeSequence(iovec)
@@ -181,6 +189,12 @@ class FastStream(OnHub, _Connection):
             self._tempDataLen += sum(map(len, held))
             self.startWriting()
 
+    def _hold_within_limit(self) -> None:
+        """Leave it to Twisted once there is enough that a producer must be paused."""
+        if sum(map(len, self._held or ())) > self._buffer_size:
+            self._leave_plain()
+            self._maybePauseProducer()
+
     def _leave_plain(self) -> None:
         self._unhold()
         self._plain = False
@@ -193,8 +207,8 @@ class FastStream(OnHub, _Connection):
         return self.producer is not None and (self.producerPaused or not self.streamingProducer)
 
     def _find_out_if_plain(self) -> None:
-        is_open = self.connected and not (self.disconnecting or self._writeDisconnecting or self._aborting)
-        busy = self.dataBuffer or self._tempDataLen or self.producer is not None or self.TLS
+        is_open = self.connected and not self._aborting
+        busy = self.dataBuffer or self._tempDataLen or self._waits_for_room or self.TLS
         self._plain = bool(is_open and not busy)
 
     def doWrite(self) -> Any:
@@ -210,10 +224,13 @@ class FastStream(OnHub, _Connection):
         """See `IConsumer.registerProducer`."""
         self._leave_plain()
         super().registerProducer(producer, streaming)
+        self._limited = self.producer is not None and self.streamingProducer
+        self._find_out_if_plain()
 
     def unregisterProducer(self) -> None:
         """See `IConsumer.unregisterProducer`."""
         super().unregisterProducer()
+        self._limited = False
         self._find_out_if_plain()
 
     def loseConnection(self) -> None:

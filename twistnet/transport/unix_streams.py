@@ -44,7 +44,10 @@ class FastUNIXStream(FastStream, _Connection):
             return main.CONNECTION_LOST
         if ancillary:
             self._receive_ancillary(ancillary)
-        return self._deliver(data)
+        if not data:
+            return self._end()
+        self._deliver(data)
+        return None
 
     def sendFileDescriptor(self, fileno: int) -> None:
         """See `IUNIXTransport.sendFileDescriptor`."""
