@@ -113,17 +113,24 @@ class Live:
         protocol: type[Recording] = Recording,
     ) -> Any:
         """A port whose connections do what the hook says."""
-        factory = Factory.forProtocol(lambda: protocol(self, hook))
+        factory: Any = Factory.forProtocol(lambda: protocol(self, hook))
+        factory.noisy = False
         if family == "unix":
             return self.reactor.listenUNIX(self.path(), factory)
         return self.reactor.listenTCP(0, factory, interface="127.0.0.1")
 
-    def dial(self, port: Any) -> tuple[Any, socket.socket]:
-        """A connection to such a port, of which one end is a plain socket."""
+    def dial_many(self, port: Any, count: int) -> list[socket.socket]:
+        """Connections to such a port, of which one end is a plain socket; no more than it has room for in its queue."""
         host, before = port.getHost(), len(self.connected)
-        plain = self.plain("unix" if hasattr(host, "name") else "tcp")
-        plain.connect(host.name if hasattr(host, "name") else (host.host, host.port))
-        self.until(lambda: len(self.connected) > before)
+        plain = [self.plain("unix" if hasattr(host, "name") else "tcp") for _ in range(count)]
+        for client in plain:
+            client.connect(host.name if hasattr(host, "name") else (host.host, host.port))
+        self.until(lambda: len(self.connected) == before + count)
+        return plain
+
+    def dial(self, port: Any) -> tuple[Any, socket.socket]:
+        """One such connection, and its protocol."""
+        [plain] = self.dial_many(port, 1)
         return self.connected[-1], plain
 
     def pair(

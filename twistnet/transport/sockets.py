@@ -16,6 +16,7 @@ from twisted.internet.posixbase import PosixReactorBase
 from zope.interface import directlyProvides, providedBy
 
 from .datagrams import FastDatagramPort, FastMulticastPort
+from .hub import Hub, hub_of
 from .ports import FastConnector, FastPort
 from .streams import FastServer
 from .unix_datagrams import FastConnectedUNIXDatagramPort, FastUNIXDatagramPort
@@ -174,6 +175,10 @@ class ReactorOnHub(FastSockets):
     @property
     def _sockets_reactor(self) -> Any:
         return self._reactor
+
+    @property
+    def _twistnet_hub(self) -> Hub:
+        return hub_of(self._reactor)
 
     def __getattr__(self, name: str) -> Any:
         # Whatever else a reactor has: which methods those are is for each reactor to say.
