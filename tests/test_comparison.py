@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.comparison.build import build
-from benchmarks.comparison.results import Outcome
+from benchmarks.comparison.results import Outcome, disturbance
 from benchmarks.comparison.scenarios import SCENARIOS, chosen
 from benchmarks.comparison.servers.table import SERVERS
 
@@ -170,6 +170,16 @@ def test_a_ratio_is_the_median_of_those_within_a_round() -> None:
     assert outcome.ratio("one", "absent", "rate") is None
     outcome.fail("other", "it has ended")
     assert outcome.median("other", "rate") is None
+
+
+def test_a_round_in_which_nothing_was_answered_leaves_the_other_rounds_where_they_are() -> None:
+    outcome = Outcome(SCENARIOS[0])
+    for mine, other in (({}, {"cpu": 5.0}), ({"cpu": 8.0}, {"cpu": 4.0}), ({"cpu": 6.0}, {"cpu": 2.0})):
+        outcome.add("mine", mine)
+        outcome.add("other", other)
+    assert outcome.ratio("mine", "other", "cpu") == 2.5
+    assert disturbance({"requests": 0, "server_waited": 0.0}) == 1
+    assert disturbance({"requests": 9, "server_waited": 0.1, "generator_waited": 0.2}) == 0.2
 
 
 def test_every_scenario_has_servers_and_a_name_of_its_own() -> None:

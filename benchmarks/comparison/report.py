@@ -9,11 +9,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from benchmarks.comparison.build import compiler
-from benchmarks.comparison.results import Outcome
+from benchmarks.comparison.results import DISTURBED, Outcome, number
 from benchmarks.comparison.servers.table import Server
 
 REFERENCES = ("c", "twisted-epoll", "uvloop")
-DISTURBED = 0.02
 PACKAGES = ("twistnet", "Twisted", "uvloop", "rloop", "trio", "gevent", "pyOpenSSL")
 NOTES = """\
 Servers and load are on a processor each, on the loopback; within a round each server is measured once, in an order that is shuffled
@@ -58,11 +57,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) ->
     """In Markdown; so many columns to the left, the others, of figures, to the right."""
     lines = [head, [*["---"] * words, *["---:"] * (len(head) - words)], *rows]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
-
-
-def number(value: float | None, digits: int) -> str:
-    """As a cell shows it."""
-    return "-" if value is None else f"{value:,.{digits}f}"
 
 
 def scenario_table(outcome: Outcome, servers: Sequence[Server]) -> str:

@@ -12,6 +12,23 @@ from attrs import Factory, define
 from benchmarks.comparison.scenarios import Scenario
 
 Sample = dict[str, float]
+DISTURBED = 0.03
+"""What share of its time a server or the generator may wait for its processor before the figures are said to be disturbed."""
+
+
+def disturbance(sample: Sample) -> float:
+    """The share of the time that the server, or the generator, waited for its processor while something else had it.
+
+    Whoever has waited all the while has not been told yet for how long: nothing was answered.
+    """
+    if sample.get("requests") == 0:
+        return 1.0
+    return max(sample.get("server_waited", 0.0), sample.get("generator_waited", 0.0))
+
+
+def number(value: float | None, digits: int) -> str:
+    """As a cell shows it."""
+    return "-" if value is None else f"{value:,.{digits}f}"
 
 
 @define
@@ -48,19 +65,15 @@ class Outcome:
 
     def ratio(self, server: str, reference: str, key: str) -> float | None:
         """The median of the ratios of two servers within a round."""
-        pairs = zip(self.values(server, key), self.values(reference, key), strict=False)
-        ratios = [value / other for value, other in pairs if other]
+        pairs = zip(self.samples.get(server, []), self.samples.get(reference, []), strict=False)
+        ratios = [one[key] / other[key] for one, other in pairs if key in one and other.get(key)]
         return median(ratios) if ratios else None
 
     def disturbance(self) -> float:
-        """The share of the time that servers, or the generator, waited for their processor while something else had it: the mean."""
-        waits = [
-            max(sample["server_waited"], sample["generator_waited"])
-            for samples in self.samples.values()
-            for sample in samples
-            if "server_waited" in sample
-        ]
-        return fmean(waits) if waits else 0.0
+        """How disturbed the measurements were, on the average."""
+        return fmean(
+            [disturbance(sample) for samples in self.samples.values() for sample in samples] or [0.0]
+        )
 
     def as_json(self) -> dict[str, object]:
         """What a program reads."""
