@@ -119,12 +119,17 @@ class Live:
             return self.reactor.listenUNIX(self.path(), factory)
         return self.reactor.listenTCP(0, factory, interface="127.0.0.1")
 
+    def caller(self, port: Any) -> socket.socket:
+        """A plain socket that has called such a port."""
+        host = port.getHost()
+        plain = self.plain("unix" if hasattr(host, "name") else "tcp")
+        plain.connect(host.name if hasattr(host, "name") else (host.host, host.port))
+        return plain
+
     def dial_many(self, port: Any, count: int) -> list[socket.socket]:
         """Connections to such a port, of which one end is a plain socket; no more than it has room for in its queue."""
-        host, before = port.getHost(), len(self.connected)
-        plain = [self.plain("unix" if hasattr(host, "name") else "tcp") for _ in range(count)]
-        for client in plain:
-            client.connect(host.name if hasattr(host, "name") else (host.host, host.port))
+        before = len(self.connected)
+        plain = [self.caller(port) for _ in range(count)]
         self.until(lambda: len(self.connected) == before + count)
         return plain
 

@@ -69,7 +69,11 @@ class AcceptingOnHub(OnHub, _Port):
     def _connected(self, accepted: socket.socket, address: Any) -> None:
         if self.addressFamily == socket.AF_INET6 and address[3]:
             address = tcp._getrealname(address)  # with the name of the scope
-        protocol = self.factory.buildProtocol(self._buildAddr(address))  # type: ignore[union-attr]
+        try:
+            protocol = self.factory.buildProtocol(self._buildAddr(address))  # type: ignore[union-attr]
+        except BaseException:
+            accepted.close()
+            raise
         if protocol is None:
             accepted.close()
             return
