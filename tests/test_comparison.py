@@ -238,6 +238,22 @@ def test_datagrams_that_come_late_or_never_are_no_wrong_replies(programs: Path, 
     assert report["lost"] >= 1
 
 
+def test_a_reply_to_a_load_that_has_ended_is_no_wrong_reply(programs: Path) -> None:
+    """The port of its socket is another's now."""
+    earlier: list[bytes] = []
+
+    def remember(datagram: bytes) -> list[bytes]:
+        earlier.append(datagram)
+        return [datagram]
+
+    with answering(remember) as port:
+        load(programs, "datagrams", port)
+    with answering(lambda datagram: [earlier[0], datagram]) as port:
+        result = load(programs, "datagrams", port)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert json.loads(result.stdout)["requests"] > 0
+
+
 @pytest.mark.parametrize(
     "change",
     [
