@@ -176,7 +176,10 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
 
     def doRead(self) -> None:
         """Serve one batch; see `IReadDescriptor`."""
-        self.serve(self._poll(0, BATCH))
+        try:
+            self.serve(self._poll(0, BATCH))
+        except BaseException:
+            log.err()  # the reactor would take it for the end of the hub, and of all that is on it
 
     def wait_for(self, poller: Any) -> None:
         """Have the events of another epoll end the wait too: its number is a stranger's to `serve`."""
@@ -213,6 +216,9 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
             strangers = self._serve_events(events, frames)
             if due:
                 self._serve_due(due, frames)
+        except BaseException:
+            self._ask_again(due)
+            raise
         finally:
             del frames[depth:]
             if outer is not None:
@@ -245,9 +251,10 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
                 why = selectable.doRead()
             except BaseException as error:
                 log.err()
-                why = error
+                self._lose(selectable, error, False)
+                continue
             if why:
-                self._lose(selectable, why)
+                self._lose(selectable, why, True)
         return strangers
 
     def _serve_due(self, due: Mapping[int, Any], frames: list[Any]) -> None:
@@ -273,10 +280,20 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         except BaseException:
             log.err()  # while it was disconnected; the others go on
 
-    def _lose(self, selectable: Any, why: BaseException) -> None:
-        """It has nothing to read any more, ever."""
+    def _ask_again(self, due: Mapping[int, Any]) -> None:
+        """A batch was broken off: whoever still wants to write is asked to in the next one."""
+        for fd, selectable in due.items():
+            is_there = self._selectables.get(fd) is selectable
+            if is_there and fd in self._writes and fd not in self._armed:
+                self._due.setdefault(fd, selectable)
+        if self._due:
+            self._woken = True
+            self._wake()
+
+    def _lose(self, selectable: Any, why: BaseException, is_end: bool) -> None:
+        """Disconnect it, or half of it if there is nothing more to read and it can do with the other half."""
         try:
-            self._disconnectSelectable(selectable, why, True)
+            self._disconnectSelectable(selectable, why, is_end)
         except KeyboardInterrupt:
             raise
         except BaseException:
@@ -287,7 +304,11 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         self._serve_rare(selectable, fd, EPOLLOUT)
         waits = fd in self._writes and fd not in self._due and fd not in self._armed
         if waits and self._selectables.get(fd) is selectable:
-            self._arm(fd)
+            try:
+                self._arm(fd)
+            except OSError as error:  # the user may watch no more descriptors (epoll(7), max_user_watches)
+                log.err()
+                self._lose(selectable, error, False)
 
     def _make_context(self, fd: int, selectable: Any) -> dict[Any, Any]:
         """What `log.callWithLogger` would put on top of the contexts, kept for the next time."""
@@ -338,11 +359,11 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
             self._fresh.add(fd)
 
     def _arm(self, fd: int) -> None:
-        self._armed.add(fd)
         if fd in self._reads:
             self._epoll.modify(fd, READS_AND_WRITES)
         else:
             self._register(fd, EPOLLOUT)
+        self._armed.add(fd)
 
     def _disarm(self, fd: int, mask: int) -> None:
         """Watch for less, or for nothing; the number may have been closed behind our back."""

@@ -7,6 +7,7 @@ the buffer, in order, or dropped.
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,13 @@ __all__ = ["FastClient", "FastServer", "FastStream", "ServerNames"]
 
 LARGEST_READ = 4
 """How many times `bufferSize`, at most, is read at once from a peer whose data fills one read after the other."""
+
+
+PIECES = 32
+"""Pieces that are held back, at most, where they are counted anew for each: a producer waits to be paused."""
+
+PASSING = frozenset({errno.EAGAIN, errno.ENOBUFS, errno.EPIPE})
+"""Errors of send(2) that say nothing of how the connection ends; the last is told again and again."""
 
 
 class FastStream(OnHub, _Connection):
@@ -96,7 +104,7 @@ class FastStream(OnHub, _Connection):
             try:
                 sent = self.socket.send(answer)
             except OSError as error:
-                sent, self._failed = 0, not isinstance(error, BlockingIOError)
+                sent = self._not_sent(error)
             if sent != len(answer):
                 self._park(answer, sent)
             elif self._limited and self.producerPaused:
@@ -108,8 +116,12 @@ class FastStream(OnHub, _Connection):
 
     def _end(self) -> ConnectionDone | ConnectionLost:
         """The peer sends no more."""
-        self._shouldShutdown = False  # nothing can come in that close() alone would answer with a reset
         return main.CONNECTION_LOST if self._failed else main.CONNECTION_DONE
+
+    def _not_sent(self, error: OSError) -> int:
+        """Nothing was sent; remember why, unless the kernel says so again or it has only no room."""
+        self._failed = self._failed or error.errno not in PASSING
+        return 0
 
     def _next_size(self, octets: int) -> int:
         """How much to read next time: more, if this time there was as much as would fit."""
@@ -154,8 +166,8 @@ class FastStream(OnHub, _Connection):
             sent = self.socket.send(data)
         except BlockingIOError:
             sent = 0
-        except OSError:
-            self._failed = True
+        except OSError as error:
+            self._not_sent(error)
             return  # doWrite will find the same, and may tell of it
         buffer.clear()
         self._tempDataLen = 0
@@ -191,7 +203,8 @@ class FastStream(OnHub, _Connection):
 
     def _hold_within_limit(self) -> None:
         """Leave it to Twisted once there is enough that a producer must be paused."""
-        if sum(map(len, self._held or ())) > self._buffer_size:
+        held = self._held or ()
+        if len(held) > PIECES or sum(map(len, held)) > self._buffer_size:
             self._leave_plain()
             self._maybePauseProducer()
 

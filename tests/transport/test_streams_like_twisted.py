@@ -1,0 +1,137 @@
+"""Where the fast streams once did something else than Twisted's own: on real sockets, they do the same."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Factory, connectionDone
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from twistnet.transport.streams import PIECES
+
+from .live_streams import KINDS, SIDES, HalfCloseable, Live, Recording, live
+
+each_side = pytest.mark.parametrize("side", SIDES)
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Live]:
+    """A reactor: Twisted's own, and every fast one."""
+    with live(request.param, tmp_path / "run") as found:
+        yield found
+
+
+def ignoring(protocol: Recording, data: bytes) -> None:
+    """A hook that does nothing."""
+
+
+@each_side
+@pytest.mark.parametrize("answer", [b"", b"answer"], ids=["nothing", "an answer"])
+def test_an_answer_to_a_peer_that_has_gone_does_not_make_its_end_another(
+    world: Live, side: str, answer: bytes
+) -> None:
+    """A UNIX socket refuses what is sent to it at once (EPIPE); Twisted sees the end first."""
+    _, plain = world.pair(side, lambda protocol, data: protocol.transport.write(answer))
+    plain.sendall(b"?")
+    plain.close()
+    world.until(lambda: len(world.events) == 2)
+    assert world.events == [("received", b"?"), ("lost", "ConnectionDone")]
+
+
+@pytest.mark.parametrize("side", ["unix server", "unix client"])
+def test_who_lives_on_hears_the_end_before_its_answer_fails(world: Live, side: str) -> None:
+    _, plain = world.pair(side, lambda protocol, data: protocol.transport.write(b"answer"), HalfCloseable)
+    plain.sendall(b"?")
+    plain.close()
+    world.until(lambda: len(world.events) == 3)
+    assert world.events == [("received", b"?"), ("read lost",), ("lost", "ConnectionLost")]
+
+
+@each_side
+def test_who_raises_a_clean_end_in_a_delivery_loses_both_halves(world: Live, side: str) -> None:
+    def fail(protocol: Recording, data: bytes) -> None:
+        protocol.transport.write(b"never sent")
+        raise ConnectionDone
+
+    _, plain = world.pair(side, fail, HalfCloseable)
+    plain.sendall(b"?")
+    assert world.hears(plain, 100) == b""
+    assert world.events == [("received", b"?"), ("lost", "ConnectionDone")]
+    assert world.errors == [ConnectionDone]
+
+
+def test_an_adopted_connection_is_ended_though_its_descriptor_is_open_elsewhere(world: Live) -> None:
+    """And so is one that a process has which was forked meanwhile."""
+    listening, plain = world.plain(), world.plain()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    plain.connect(listening.getsockname())
+    with listening.accept()[0] as ours:
+        factory = Factory.forProtocol(lambda: Recording(world, ignoring))
+        world.reactor.adoptStreamConnection(ours.fileno(), socket.AF_INET, factory)
+        plain.shutdown(socket.SHUT_WR)
+        world.until(lambda: world.events == [("lost", "ConnectionDone")])
+        assert world.hears(plain, 1) == b""
+        assert world.heard(plain) is None
+
+
+class Interrupted(Recording):
+    """Somebody presses Ctrl-C while it is told of its loss."""
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        super().connectionLost(reason)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupt_ends_nobody_else_and_whoever_waits_to_write_does(world: Live) -> None:
+    """It leaves the reactor, or is logged there: whoever has others between them and the reactor cannot do more."""
+    if hasattr(world.reactor, "_asyncioEventloop"):
+        pytest.skip("asyncio leaves its loop at once")
+    closing, heard = world.pair("tcp server", ignoring)
+    echoing, asking = world.pair("tcp server", lambda protocol, data: protocol.transport.write(data))
+    _, plain = world.pair("tcp server", ignoring, Interrupted)
+    plain.close()
+    closing.transport.loseConnection()
+    for _ in range(20):
+        with suppress(KeyboardInterrupt):
+            world.reactor.iterate(0.001)
+    assert world.events == [("lost", "ConnectionDone")] * 2
+    assert world.heard(heard) is None
+    asking.sendall(b"still there")
+    assert world.hears(asking, 11) == b"still there"
+    assert echoing.transport.connected
+
+
+@implementer(IPushProducer)
+class Silent:
+    """Has nothing to say."""
+
+    def resumeProducing(self) -> None: ...
+
+    def pauseProducing(self) -> None: ...
+
+    def stopProducing(self) -> None: ...
+
+
+@each_side
+def test_many_small_writes_with_a_producer_are_not_counted_again_and_again(world: Live, side: str) -> None:
+    """Each web server's connection has such a producer, its own channel."""
+    most: list[int] = []
+
+    def answer(protocol: Recording, data: bytes) -> None:
+        for _ in range(20_000):
+            protocol.transport.write(b"xx")
+            most.append(getattr(protocol.transport, "held_back", 0))
+
+    protocol, plain = world.pair(side, answer)
+    protocol.transport.registerProducer(Silent(), True)
+    plain.sendall(b"?")
+    assert world.hears(plain, 40_000) == b"x" * 40_000
+    assert max(most) <= 2 * PIECES
