@@ -203,12 +203,21 @@ class Live:
 
     # Time
 
+    def turn(self, wait: float) -> None:
+        """Let the reactor do what there is to do, or wait for so long; Twisted's way to say this to asyncio takes longer."""
+        loop = getattr(self.reactor, "_asyncioEventloop", None)
+        if loop is None:
+            self.reactor.iterate(wait)
+        else:
+            loop.call_later(wait, loop.stop)
+            loop.run_forever()
+
     def until(self, condition: Callable[[], object]) -> None:
         """Turn until a condition holds."""
         for _ in range(TURNS):
             if condition():
                 return
-            self.reactor.iterate(0.001)
+            self.turn(0.001)
         raise AssertionError(f"it never happened; so far: {self.events}, {self.errors}")
 
     def settle(self) -> None:
@@ -216,7 +225,7 @@ class Live:
         quiet = 0
         for _ in range(TURNS):
             before = len(self.events)
-            self.reactor.iterate(0)
+            self.turn(0)
             quiet = quiet + 1 if len(self.events) == before else 0
             if quiet >= 8:
                 return

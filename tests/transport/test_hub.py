@@ -72,6 +72,7 @@ def test_a_number_that_is_used_again_within_a_batch_is_not_told_what_was_found_o
     world, hub = fast_world, hub_of(fast_world.reactor)
     first, second, third = os.pipe(), os.pipe(), os.pipe()
     number = second[0]
+    os.set_blocking(third[0], False)
 
     def replace() -> None:
         world.record("first", os.read(first[0], 10))
@@ -90,6 +91,7 @@ def test_a_number_that_is_used_again_within_a_batch_is_not_told_what_was_found_o
     os.write(third[1], b"3")
     world.settle()
     assert world.events[1:] == [("heir", b"3")]
+    assert world.errors == []
     hub.removeAll()
     for descriptor in (*first, *second, *third):
         os.close(descriptor)

@@ -104,14 +104,16 @@ def test_writes_of_every_kind_keep_their_order_within_a_delivery(world: Live, si
     assert world.errors == []
 
 
-def nested(world: Live) -> None:
-    if type(world.reactor).__name__ == "ReactorOnHub" and hasattr(world.reactor, "_asyncioEventloop"):
-        pytest.skip("asyncio's reactor cannot be run from within itself")
+@pytest.fixture(params=[kind for kind in KINDS if kind != "in asyncio"])
+def nesting_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Live]:
+    """A reactor that may be run from within itself, as asyncio's may not."""
+    with live(request.param, tmp_path / "run") as found:
+        yield found
 
 
 @each_side
-def test_who_runs_the_reactor_within_a_delivery_is_delivered_the_rest(world: Live, side: str) -> None:
-    nested(world)
+def test_who_runs_the_reactor_within_a_delivery_is_delivered_the_rest(nesting_world: Live, side: str) -> None:
+    world = nesting_world
 
     def answer(protocol: Recording, data: bytes) -> None:
         protocol.transport.write(data)
@@ -129,9 +131,9 @@ def test_who_runs_the_reactor_within_a_delivery_is_delivered_the_rest(world: Liv
 
 @each_side
 def test_who_runs_the_reactor_within_a_delivery_has_what_it_wrote_for_others_sent(
-    world: Live, side: str
+    nesting_world: Live, side: str
 ) -> None:
-    nested(world)
+    world = nesting_world
     family = side.partition(" ")[0]
     other, heard = world.dial(world.listen(family=family))
 
