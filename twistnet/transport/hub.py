@@ -55,9 +55,6 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
 
     Args:
         reactor: Has the hub as a reader (`IReactorFDSet`).
-
-    Attributes:
-        turn: How many batches were served.
     """
 
     _POLL_DISCONNECTED = select.EPOLLHUP | select.EPOLLERR
@@ -66,7 +63,6 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
 
     def __init__(self, reactor: Any) -> None:
         self.reactor = reactor
-        self.turn = 0
         self._epoll = self._open_epoll()
         self._poll = self._epoll.poll
         self.fileno = self._epoll.fileno
@@ -204,7 +200,6 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         Returns:
             The numbers that are none of the hub's.
         """
-        self.turn += 1
         self._woken = False
         due, self._due = self._due, {}
         outer, fresh = self._fresh, set[int]()
