@@ -72,6 +72,9 @@ def test_every_option_that_the_readme_names_exists(pytestconfig: pytest.Config) 
         "--path",  # of twist web
         "--reactor",  # of twistd
         "--kills",
+        "--rounds",
+        "--seconds",
+        "--out",
         "--connections",
         "--messages",
         "--seeds",
