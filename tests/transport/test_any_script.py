@@ -2,8 +2,8 @@
 
 The rule of this module: both play the same script on a simulated network, and come to rest after each step. What each end
 was told of its connection, and what had arrived at rest, are compared. When within a step something leaves is for the
-transports to say, and so what else follows from that: how often a producer is paused, and whether an end that crosses
-with data is a clean one.
+transports to say, and so what else follows from that: how often a producer is paused, and what becomes of an end that
+crosses with data. The scripts are the same in every run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as some
 from twisted.internet.endpoints import (
     HostnameEndpoint,
@@ -62,8 +62,6 @@ class Producer:
         self.paused = True
 
     def stopProducing(self) -> None:
-        self.protocol.note("stopped")
-        self.protocol.act()
         self.paused, self.left = True, 0
 
 
@@ -226,6 +224,7 @@ def outcome(fast: bool, family: str, kinds: list[type[Scripted]], script: list[A
 kinds_of_ends = some.lists(some.sampled_from([Scripted, HalfCloseable]), min_size=2, max_size=2)
 
 
+@settings(derandomize=True, max_examples=100)
 @given(some.sampled_from(["tcp", "unix"]), kinds_of_ends, some.lists(steps, min_size=1, max_size=5))
 def test_both_do_the_same(family: str, kinds: list[type[Scripted]], script: list[Any]) -> None:
     fast, stock = outcome(True, family, kinds, script), outcome(False, family, kinds, script)
