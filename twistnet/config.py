@@ -31,6 +31,7 @@ __all__ = [
     "Kind",
     "ListenerConfig",
     "Network",
+    "TransportConfig",
     "build",
     "choice",
     "kind_of",
@@ -275,16 +276,25 @@ class ListenerConfig:
 
     Attributes:
         listen: Endpoint strings, streams and datagrams alike; empty for the service's own default.
-        transport: `"fast"` for the fast transports where there are any, `"stock"` for Twisted's own.
     """
 
     listen: tuple[str, ...] = setting(
         (), DESCRIPTIONS, "where to serve, such as tcp:7007 or udp:7009; may be repeated", group="Listening"
     )
+
+
+@frozen(kw_only=True, slots=False)
+class TransportConfig:
+    """What sockets are made of.
+
+    Attributes:
+        transport: `"fast"` for the fast transports where there are any, `"stock"` for the reactor's own.
+    """
+
     transport: str = setting(
         "fast",
         choice("fast", "stock"),
-        "sockets of twistnet's (on Linux), or Twisted's own",
+        "sockets of twistnet's (on Linux), or the reactor's own",
         group="Listening",
     )
 

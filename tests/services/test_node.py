@@ -94,6 +94,11 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
             node_from_file(str(path))
 
 
+def test_the_transport_is_one_of_the_defaults() -> None:
+    node = make_node({"echo": {}, "upper": {"transport": "fast"}}, defaults={"transport": "stock"})
+    assert [service.settings.transport for service in node.services] == ["stock", "fast"]
+
+
 def test_a_service_has_its_own_settings_and_the_defaults(tmp_path: Path) -> None:
     path = tmp_path / "node.toml"
     path.write_text(

@@ -21,6 +21,7 @@ from zope.interface import implementer
 
 from ..units import LONGEST_DATAGRAM, did_you_mean, parse_datagram_size, parse_flag
 from .descriptions import Description, split_description
+from .inherited import check_kind
 from .interfaces import (
     DatagramServerEndpoint,
     IDatagramServerEndpoint,
@@ -196,9 +197,11 @@ def parse_systemd_datagram(
     families = {"INET": socket.AF_INET, "INET6": socket.AF_INET6}
     if domain not in families:
         raise ValueError(f"domain {domain!r} is neither INET nor INET6")
+    descriptor = _inherited(index, name)
+    check_kind(descriptor, socket.SOCK_DGRAM)
     return SystemdDatagramServerEndpoint(
         reactor=reactor,
-        descriptor=_inherited(index, name),
+        descriptor=descriptor,
         family=families[domain],
         max_datagram=parse_datagram_size(max_datagram),
     )

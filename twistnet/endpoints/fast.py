@@ -54,7 +54,7 @@ def _made(
     kwargs: Mapping[str, str],
 ) -> Any:
     if not args or not args[0]:
-        raise EndpointStringError(f"has no endpoint inside; {example} would have one", (), "fast:")
+        raise EndpointStringError(f"has no endpoint inside; {example} would have one", (), "fast")
     inside = Description(args[0], tuple(args[1:]), kwargs)
     try:
         if answers_datagrams(inside):

@@ -6,7 +6,7 @@ The rule of this module: the string of the endpoint inside stays as it is, and s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 
@@ -31,7 +31,7 @@ from .datagram import answers_datagrams
 from .descriptions import Description
 from .inside import server_inside
 
-__all__ = ["GuardedServerEndpoint", "listen_guarded", "parse_guarded", "share_port"]
+__all__ = ["GuardedServerEndpoint", "layers_of", "listen_guarded", "parse_guarded", "share_port"]
 
 
 @implementer(IStreamServerEndpoint)
@@ -90,6 +90,14 @@ def _below_tls(reactor: Any, endpoint: Any) -> tuple[Any, Callable[[Any], Any]] 
     return None
 
 
+def layers_of(endpoint: Any) -> Iterator[Any]:
+    """An endpoint, and what it wraps, as far as that is known; the innermost last."""
+    layer = endpoint
+    while layer is not None:
+        yield layer
+        layer = _wrapped_by(layer)
+
+
 def _wrapped_by(endpoint: Any) -> Any:
     """The endpoint within one that wraps another; `None` of any other."""
     if isinstance(endpoint, _WrapperServerEndpoint):
@@ -120,9 +128,7 @@ def share_port(endpoint: Any) -> None:
     Raises:
         ConfigurationError: It is not known to be an endpoint on TCP.
     """
-    inside = endpoint
-    while (wrapped := _wrapped_by(inside)) is not None:
-        inside = wrapped
+    *_, inside = layers_of(endpoint)
     if not isinstance(inside, (TCP4ServerEndpoint, TCP6ServerEndpoint, SSL4ServerEndpoint)):
         raise ConfigurationError("is for tcp, tcp6, tls and ssl", ("reuse_port",))
     inside._port = makeBinding(inside._interface, inside._port, reuseAddress=True, reusePort=True)
@@ -169,7 +175,8 @@ def _check_inside(args: Sequence[str], rest: Mapping[str, str]) -> None:
             "has no endpoint inside; guarded:tcp:8080:max_connections=100 would have one"
         )
     if answers_datagrams(Description(args[0], tuple(args[1:]))):
-        raise ConfigurationError(f"{args[0]} is for datagrams, and guarded for streams")
+        inner = next(word for word in args if word != "fast")
+        raise ConfigurationError(f"{inner} is for datagrams, and guarded for streams")
     ours = {field.name for field in fields(ConnectionConfig)}
     if "" in args or "" in rest.values():
         raise ConfigurationError("has an empty part; a colon that is part of a value is written \\:")

@@ -12,6 +12,7 @@ from typing import Any
 from twisted.internet.endpoints import clientFromString, serverFromString
 
 from ..errors import ConfigurationError
+from .inherited import check_adopted
 
 __all__ = ["client_inside", "server_inside"]
 
@@ -23,9 +24,13 @@ def server_inside(reactor: Any, text: str) -> Any:
         ConfigurationError: There is none.
     """
     try:
-        return _made(serverFromString, reactor, text)
+        endpoint = _made(serverFromString, reactor, text)
+        check_adopted(endpoint)
     except LookupError:
         raise ConfigurationError("systemd passed no such socket to this process") from None
+    except ValueError as error:
+        raise ConfigurationError(f"cannot be used: {error}") from None
+    return endpoint
 
 
 def client_inside(reactor: Any, text: str) -> Any:

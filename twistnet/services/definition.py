@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IProtocolFactory
 from twisted.internet.protocol import DatagramProtocol, Factory
 from twisted.plugin import getPlugins
 
-from ..config import ConnectionConfig, DatagramConfig, ListenerConfig
+from ..config import ConnectionConfig, DatagramConfig, ListenerConfig, TransportConfig
 from ..endpoints.descriptions import Description
 from ..errors import ConfigurationError
 from ..units import did_you_mean
@@ -24,7 +24,7 @@ from .plugins import IServicePlugin
 
 __all__ = ["NoOptions", "ServiceDefinition", "find_service", "installed_services"]
 
-SHARED = (ListenerConfig, ConnectionConfig, DatagramConfig)
+SHARED = (ListenerConfig, TransportConfig, ConnectionConfig, DatagramConfig)
 _NAME = re.compile(r"[a-z][a-z0-9-]*")
 
 

@@ -23,7 +23,8 @@ from twisted.python.failure import Failure
 from ..config import ConnectionConfig, DatagramConfig
 from ..endpoints.datagram import answers_datagrams, datagram_prefixes, datagram_server_from_string
 from ..endpoints.descriptions import Description
-from ..endpoints.guarded import listen_guarded, share_port
+from ..endpoints.guarded import layers_of, listen_guarded, share_port
+from ..endpoints.inherited import check_adopted
 from ..endpoints.unix_paths import check_length, clear_dead_socket
 from ..errors import ConfigurationError, ListeningError
 from ..units import did_you_mean
@@ -120,7 +121,10 @@ def _stream_endpoint(reactor: Any, description: Description, text: str) -> Any:
     if description.leaf in {"tls", "ssl"}:
         _check_tls(description, text)
     try:
-        return serverFromString(reactor, str(description))
+        endpoint = serverFromString(reactor, str(description))
+        for layer in layers_of(endpoint):
+            check_adopted(layer)
+        return endpoint
     except LookupError:
         raise ValueError(f"{text!r}: systemd passed no such socket to this process") from None
     except ConfigurationError as error:  # about what a person wrote, not about what was added to it

@@ -15,7 +15,7 @@ from attrs import evolve, frozen
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, maybeDeferred
 
-from ..config import ConnectionConfig, DatagramConfig, build
+from ..config import ConnectionConfig, DatagramConfig, TransportConfig, build
 from ..endpoints.descriptions import Description
 from ..errors import ConfigurationError
 from ..units import did_you_mean
@@ -65,7 +65,7 @@ class NodeConfig:
 
 
 @frozen(kw_only=True, slots=False)
-class Defaults(ConnectionConfig, DatagramConfig):
+class Defaults(TransportConfig, ConnectionConfig, DatagramConfig):
     """What may be set for all services of a node at once."""
 
     def __attrs_post_init__(self) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 from twisted.python.usage import UsageError
 
-from ..config import ConnectionConfig, DatagramConfig, Kind
+from ..config import Kind, ListenerConfig
 from ..errors import ConfigurationError
 from ..services.definition import SHARED, find_service, installed_services
 from ..services.node import DEFAULT, NodeConfig, make_node, node_from_file
@@ -23,7 +23,7 @@ __all__ = ["NodeOptions"]
 CONFIG = Option("config", Kind(str, "FILE"), "make the node from this TOML file", "Node")
 SERVICE = Option("service", Kind(str, "NAME"), "add a service; the options after it are its own", "Node")
 
-_FOR_ALL = {field.name for model in (ConnectionConfig, DatagramConfig) for field in attrs.fields(model)}
+_FOR_ALL = {field.name for model in SHARED if model is not ListenerConfig for field in attrs.fields(model)}
 
 
 class NodeOptions(CommandOptions):
