@@ -9,7 +9,12 @@ import pytest
 from twisted.internet.endpoints import AdoptedStreamServerEndpoint, _SystemdParser
 from twisted.internet.testing import MemoryReactorClock
 
-from twistnet import ConfigurationError, ListeningService, datagram_server_from_string
+from twistnet import (
+    ConfigurationError,
+    ListeningService,
+    SystemdDatagramServerEndpoint,
+    datagram_server_from_string,
+)
 from twistnet.endpoints.inherited import check_adopted, check_kind
 from twistnet.endpoints.inside import server_inside
 from twistnet.protocols.echo import EchoDatagramProtocol, EchoFactory
@@ -52,12 +57,13 @@ def test_one_of_the_wrong_kind(
 def test_those_of_the_right_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as stream:
         monkeypatch.setattr(_SystemdParser, "_sddaemon", Passed(stream.fileno()))
-        assert listening("systemd:domain=INET:name=echo")
+        listening("systemd:domain=INET:name=echo")
         assert server_inside(MemoryReactorClock(), "systemd:domain=INET:name=echo")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
         monkeypatch.setattr(_SystemdParser, "_sddaemon", Passed(datagrams.fileno()))
         text = "systemd-datagram:domain=INET:name=echo"
-        assert datagram_server_from_string(MemoryReactorClock(), text)
+        endpoint = datagram_server_from_string(MemoryReactorClock(), text)
+        assert isinstance(endpoint, SystemdDatagramServerEndpoint)
 
 
 def test_what_is_no_socket() -> None:
