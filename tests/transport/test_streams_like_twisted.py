@@ -135,3 +135,21 @@ def test_many_small_writes_with_a_producer_are_not_counted_again_and_again(world
     plain.sendall(b"?")
     assert world.hears(plain, 40_000) == b"x" * 40_000
     assert max(most) <= 2 * PIECES
+
+
+@pytest.mark.parametrize("family", ["tcp", "unix"])
+def test_what_the_reactor_was_made_to_drop_is_not_served_again_when_it_is_used_again(
+    world: Live, family: str
+) -> None:
+    """Trial does so after each test."""
+    port = world.listen(ignoring, family)
+    dropped, plain = world.dial(port)
+    plain.sendall(b"too late")
+    world.reactor.removeAll()
+    _, asking = world.pair(f"{family} server", lambda protocol, data: protocol.transport.write(data))
+    asking.sendall(b"hello")
+    assert world.hears(asking, 5) == b"hello"
+    assert world.events == [("received", b"hello")]
+    port.stopListening()
+    dropped.transport.abortConnection()
+    world.until(lambda: world.events[1:] == [("lost", "ConnectionAborted")])

@@ -339,11 +339,15 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
 
     def _admit(self, fd: int, selectable: Any) -> None:
         if fd not in self._selectables:
-            self._selectables[fd] = selectable
             self._attach()
+            self._selectables[fd] = selectable
 
     def _attach(self) -> None:
-        self.reactor.addReader(self)  # again and again: the reactor may have dropped all it had
+        """Be among the reactor's readers. If it has dropped all it had (`removeAll`), that was all that is here too."""
+        is_served = self._fresh is not None
+        if self._selectables and not is_served and self not in self.reactor.getReaders():
+            self.removeAll()
+        self.reactor.addReader(self)
 
     def _detach(self) -> None:
         self.reactor.removeReader(self)
