@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twisted.internet.error import ConnectionDone
@@ -14,6 +17,7 @@ from twisted.internet.protocol import Factory, connectionDone
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from twistnet.transport.hub import hub_of
 from twistnet.transport.streams import PIECES
 
 from .live_streams import KINDS, SIDES, HalfCloseable, Live, Recording, live
@@ -153,3 +157,42 @@ def test_what_the_reactor_was_made_to_drop_is_not_served_again_when_it_is_used_a
     port.stopListening()
     dropped.transport.abortConnection()
     world.until(lambda: world.events[1:] == [("lost", "ConnectionAborted")])
+
+
+class FullEpoll:
+    """An epoll of a user who may watch no more descriptors (epoll(7), max_user_watches)."""
+
+    def __init__(self, epoll: Any) -> None:
+        self._epoll = epoll
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._epoll, name)
+
+    def register(self, descriptor: int, mask: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@each_side
+@pytest.mark.parametrize("in_delivery", [False, True], ids=["outside", "in a delivery"])
+def test_who_cannot_be_watched_is_lost_and_nobody_else(world: Live, side: str, in_delivery: bool) -> None:
+    """It has paused, so that it is not watched yet, and writes more than the kernel takes. Twisted lets `write` raise."""
+    if type(world.reactor).__module__.startswith("twisted."):
+        pytest.skip("there is no hub")
+
+    def answer(protocol: Recording, data: bytes) -> None:
+        protocol.transport.pauseProducing()
+        protocol.transport.write(b"x" * 6_000_000)
+
+    greedy, plain = world.pair(side, answer)
+    _, asking = world.pair(side, lambda protocol, data: protocol.transport.write(data))
+    hub = hub_of(world.reactor)
+    hub._epoll = FullEpoll(hub._epoll)
+    if in_delivery:
+        plain.sendall(b"?")
+    else:
+        answer(greedy, b"")
+    world.until(lambda: ("lost", "OSError") in world.events)
+    asking.sendall(b"still there")
+    assert world.hears(asking, 11) == b"still there"
+    assert world.events[in_delivery:] == [("lost", "OSError"), ("received", b"still there")]
+    assert set(world.errors) == {OSError}

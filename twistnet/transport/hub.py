@@ -118,7 +118,10 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         self._due.pop(fd, None)
         if fd not in self._armed:
             self._admit(fd, writer)
-            self._arm(fd)
+            try:
+                self._arm(fd)
+            except OSError:
+                self._due[fd] = writer  # it is disconnected in the next turn; now somebody else may be served
 
     def removeReader(self, reader: Any) -> None:
         """Read it no more. Nobody is told of an error while it neither reads nor writes."""
