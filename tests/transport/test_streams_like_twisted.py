@@ -196,3 +196,28 @@ def test_who_cannot_be_watched_is_lost_and_nobody_else(world: Live, side: str, i
     assert world.hears(asking, 11) == b"still there"
     assert world.events[in_delivery:] == [("lost", "OSError"), ("received", b"still there")]
     assert set(world.errors) == {OSError}
+
+
+@each_side
+@pytest.mark.parametrize("later", [False, True], ids=["before", "meanwhile"])
+def test_who_waits_for_an_answer_within_a_delivery_has_the_question_sent(
+    world: Live, side: str, later: bool
+) -> None:
+    if type(world.reactor).__name__ == "ReactorOnHub":
+        pytest.skip("its reactor does not tell the hub that it is run")
+
+    def ask(protocol: Recording, data: bytes) -> None:
+        if data == b"begin":
+            if later:
+                world.reactor.callLater(0, protocol.transport.write, b"question")
+            else:
+                protocol.transport.write(b"question")
+            world.record(world.hears(plain, 8))
+            plain.sendall(b"answer")
+            world.until(lambda: protocol.octets == b"beginanswer")
+            protocol.transport.write(b"thanks")
+
+    _, plain = world.pair(side, ask)
+    plain.sendall(b"begin")
+    assert world.hears(plain, 6) == b"thanks"
+    assert world.events == [("received", b"begin"), (b"question",), ("received", b"answer")]

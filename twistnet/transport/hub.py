@@ -73,6 +73,7 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         self._due: dict[int, Any] = {}  # and the ones that are asked in the next turn
         self._woken = False
         self._fresh: set[int] | None = None  # descriptors that came in while a batch is served
+        self._emptied: set[int] | None = None  # the same, of the batch in which nothing is held back any more
         self._contexts: dict[int, Any] = {}
         self._open_waker()
 
@@ -176,6 +177,8 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
     def doRead(self) -> None:
         """Serve one batch; see `IReadDescriptor`."""
         try:
+            if self._fresh is not self._emptied:
+                self._empty_deliveries()
             self.serve(self._poll(0, BATCH))
         except BaseException:
             log.err()  # the reactor would take it for the end of the hub, and of all that is on it
@@ -190,6 +193,8 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         Args:
             timeout: Seconds; -1 for ever.
         """
+        if self._fresh is not self._emptied:
+            self._empty_deliveries()
         for selectable in list(self._due.values()):
             selectable.send_all_there_is()
         return self._poll(0 if self._due else timeout, BATCH)  # type: ignore[no-any-return]
@@ -277,6 +282,13 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
             raise
         except BaseException:
             log.err()  # while it was disconnected; the others go on
+
+    def _empty_deliveries(self) -> None:
+        """If somebody runs the reactor from within a delivery, what was written in it so far leaves now; once a batch."""
+        self._emptied = self._fresh
+        if self._fresh is not None:
+            for selectable in list(self._selectables.values()):
+                getattr(selectable, "hold_no_more", bool)()
 
     def _ask_again(self, due: Mapping[int, Any]) -> None:
         """A batch was broken off: whoever still wants to write is asked to in the next one."""

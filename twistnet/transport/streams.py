@@ -201,6 +201,10 @@ class FastStream(OnHub, _Connection):
             self._tempDataLen += sum(map(len, held))
             self.startWriting()
 
+    def hold_no_more(self) -> None:
+        """Somebody runs the reactor from within the delivery, perhaps to wait for an answer to what was written in it."""
+        self._unhold()
+
     def _hold_within_limit(self) -> None:
         """Leave it to Twisted once there is enough that a producer must be paused."""
         held = self._held or ()
