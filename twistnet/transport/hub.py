@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import select
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -55,6 +55,10 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
 
     Args:
         reactor: Has the hub as a reader (`IReactorFDSet`).
+
+    Attributes:
+        large: Events so far that moved much data at once, as the streams tell.
+        small: All others.
     """
 
     _POLL_DISCONNECTED = select.EPOLLHUP | select.EPOLLERR
@@ -71,6 +75,7 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         self._writes: set[int] = set()
         self._armed: set[int] = set()  # of those that write, the ones that wait for the kernel
         self._due: dict[int, Any] = {}  # and the ones that are asked in the next turn
+        self.large = self.small = 0
         self._woken = False
         self._fresh: set[int] | None = None  # descriptors that came in while a batch is served
         self._emptied: set[int] | None = None  # the same, of the batch in which nothing is held back any more
@@ -199,7 +204,7 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
             selectable.send_all_there_is()
         return self._poll(0 if self._due else timeout, BATCH)  # type: ignore[no-any-return]
 
-    def serve(self, events: Iterable[tuple[int, int]]) -> list[int]:
+    def serve(self, events: Sequence[tuple[int, int]]) -> list[int]:
         """Have descriptors read and write.
 
         Args:
@@ -216,7 +221,9 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         depth = len(frames)
         frames.append(frames[-1])
         try:
+            large = self.large
             strangers = self._serve_events(events, frames)
+            self.small += len(events) - len(strangers) - (self.large - large)
             if due:
                 self._serve_due(due, frames)
         except BaseException:

@@ -49,7 +49,9 @@ class AcceptingOnHub(OnHub, _Port):
             self._accept_batch(most)
         except BaseException:
             log.deferr()
-        accepted = self.sessionno - before  # as many the next time, so as not to ask in vain; more if there may be more
+        accepted = (
+            self.sessionno - before
+        )  # as many the next time, so as not to ask in vain; more if there may be more
         self.numberAccepts = min(ACCEPTS, 2 * most) if accepted >= most else max(1, accepted)
 
     def _accept_batch(self, most: int) -> None:

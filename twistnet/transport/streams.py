@@ -27,6 +27,12 @@ else:
 
 __all__ = ["FastClient", "FastServer", "FastStream", "ServerNames"]
 
+PATIENCE = 64
+"""Reads of a peer that sends much after which it may be that nobody is left who sends little."""
+
+LARGE = 32768
+"""Octets in one read that are many."""
+
 LARGEST_READ = 4
 """How many times `bufferSize`, at most, is read at once from a peer whose data fills one read after the other."""
 
@@ -49,8 +55,14 @@ class FastStream(OnHub, _Connection):
     _held: list[bytes] | None
     _plain: bool
     _limited: bool
+    _large_from: int
     _read_size: int
     _logstr: str | None = None
+    _modest = 0
+    """Reads since the last that was large: what is left of a long message is no sign of a peer who sends little."""
+    _small = 0
+    _patience = 0
+    """For how many reads yet no more than `bufferSize` is read at once, because somebody else was served between them."""
     _failed = False
     """Whether sending has met an error, which the kernel tells once: then what looks like the peer's end is none."""
 
@@ -59,6 +71,7 @@ class FastStream(OnHub, _Connection):
         self._held = None
         self._plain = True
         self._limited = False
+        self._large_from = LARGE
         self._read_size = self._buffer_size
 
     _buffer_size = abstract.FileDescriptor.bufferSize
@@ -92,7 +105,7 @@ class FastStream(OnHub, _Connection):
 
     def _deliver(self, data: bytes) -> None:
         """Give the protocol what came, and send what it answers."""
-        if len(data) >= 32768:
+        if len(data) >= self._large_from:
             self._read_size = self._next_size(len(data))
         if self._plain and self._held is None:
             self._held = []
@@ -124,9 +137,15 @@ class FastStream(OnHub, _Connection):
         return 0
 
     def _next_size(self, octets: int) -> int:
-        """How much to read next time: more, if this time there was as much as would fit."""
-        size = self._read_size
-        if octets < size // 2:
+        """How much to read next time: more, if this time there was as much as would fit, and nobody else has to wait for it."""
+        hub, size = self._hub, self._read_size
+        hub.large += 1
+        self._modest = 0 if octets >= LARGE else self._modest + 1
+        self._large_from = 1 if self._modest < PATIENCE else LARGE
+        if hub.small != self._small:
+            self._small, self._patience = hub.small, PATIENCE
+        if octets < size // 2 or self._patience:
+            self._patience = max(0, self._patience - 1)
             return self._buffer_size
         return min(size * 2, self._buffer_size * LARGEST_READ) if octets == size else size
 
@@ -230,6 +249,8 @@ class FastStream(OnHub, _Connection):
 
     def doWrite(self) -> Any:
         """See `IWriteDescriptor`."""
+        if self.dataBuffer:
+            self._hub.large += 1
         result = super().doWrite()
         if result is None:
             self._find_out_if_plain()

@@ -59,7 +59,7 @@ async def a_paused_side_without_data_is_reset(world: World) -> None:
     await resumed(world, server)
 
 
-@script(differs={"fast": "read up to 256 KiB at once from a peer that sends so much"})
+@script()
 async def pieces_have_a_limit(world: World) -> None:
     """At most 65,536 bytes a dataReceived, and as many if they are there."""
     server, client = await world.pair()

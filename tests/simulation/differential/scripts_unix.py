@@ -194,7 +194,7 @@ async def tcp_options_do_nothing(world: World) -> None:
         world.record(side.name, side.transport.getTcpNoDelay())
 
 
-@script(differs={"fast": "read up to 256 KiB at once from a peer that sends so much"})
+@script()
 async def a_large_transfer(world: World) -> None:
     """Megabytes arrive whole over a UNIX socket, in pieces of at most 65,536 octets."""
     server, client = await world.pair("unix")
