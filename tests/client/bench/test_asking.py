@@ -25,12 +25,26 @@ def test_an_open_loop_takes_what_is_due_and_counts_it_from_its_time() -> None:
 
 
 def test_what_there_is_no_room_for_is_taken_later_and_still_counts_from_its_time() -> None:
-    loop = OpenLoop(Schedule(0.0, 10.0, 50, 1), 0, 5.0)
+    loop = OpenLoop(Schedule(0.0, 10.0, 50, 1), 0)
     assert len(loop.take(1, 1.0)) == 1
     assert list(loop.waiting(1.0)) == pytest.approx([0.1, 10])
     assert [time for time, _ in loop.take(2, 2.0)] == pytest.approx([0.1, 0.2])
+    loop.end = 5.0
     assert list(loop.take(100, 5.0)) == [], "its end has come"
     assert list(loop.waiting(5.0)) == pytest.approx([0.3, 47])
+
+
+def test_of_what_was_not_sent_the_part_that_was_due_in_the_warm_up_is_left_out() -> None:
+    """Of thirty requests the first ten are the warm-up's, and eight have been sent."""
+    schedule = Schedule(0.0, 10.0, 30, 2, 10)
+    loops = [OpenLoop(schedule, number) for number in range(2)]
+    for loop in loops:
+        assert len(loop.take(4, 3.0)) == 4
+        assert loop.waiting(0.9)[1] == 0
+    assert list(loops[0].waiting(3.0)) == pytest.approx([1.0, 10])
+    assert list(loops[1].waiting(3.0)) == pytest.approx([1.1, 10])
+    assert len(loops[1].take(6, 3.0)) == 6
+    assert list(loops[1].waiting(3.0)) == pytest.approx([2.1, 5])
 
 
 @given(

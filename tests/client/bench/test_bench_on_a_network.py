@@ -178,7 +178,7 @@ def test_one_wrong_octet_is_found_and_named(network: Network, bench: Bench) -> N
     assert err.startswith(f"WRONG {TCP}: connection 1, octet 1000 of its replies: expected 0x")
     assert ", got 0x" in err
     assert seconds < 1
-    assert out == "", "the warm-up was not over, so nothing was measured"
+    assert "answered  0\n" in out
     status, out, err, _ = bench("--size", "100", "--warm-up", "0", TCP)
     assert (status, err.partition(" ")[0]) == (1, "WRONG")
     assert "answered" in out

@@ -75,6 +75,7 @@ def test_requests_that_wait_count_with_their_waiting(number: int) -> None:
 
 def test_the_warm_up_is_left_out() -> None:
     measured = Measurement()
+    measured.plan(1.0, 3.0)
     measured.reply(0.0, 0.5, 100)
     measured.lose(0.2)
     measured.open(1.0, 7.0)
@@ -84,22 +85,42 @@ def test_the_warm_up_is_left_out() -> None:
     measured.lose(1.5)
     measured.close(3.0, 7.5)
     measured.reply(2.9, 3.5, 1)
-    assert (measured.answered, measured.lost, measured.busy) == (5, 1, 0.5)
+    assert (measured.answered, measured.lost, measured.busy) == (5, 1, 0.25)
     assert measured.rate == 7, "14 replies came in the two seconds, ten of them to requests of the warm-up"
     distribution = measured.latencies.distribution()
     assert distribution is not None
     assert distribution.most == pytest.approx(0.6, rel=2e-3)
 
 
-def test_of_what_was_not_sent_the_part_that_was_due_in_the_warm_up_is_left_out() -> None:
+def test_a_time_is_as_long_as_it_was_meant_to_be_though_timers_ring_late() -> None:
     measured = Measurement()
-    measured.open(10.0, 0.0)
-    measured.left(5.0, 100, 20.0)
-    measured.left(20.0, 0, 20.0)
-    assert measured.waiting == 67
-    distribution = measured.latencies.distribution()
-    assert distribution is not None
-    assert distribution.most == pytest.approx(10.0, rel=2e-3)
+    measured.plan(1.0, 2.0)
+    measured.open(1.04, 0.0)
+    for since, now in ((0.9, 0.95), (0.95, 1.0), (1.0, 1.01), (1.9, 1.99), (1.99, 2.0), (1.99, 2.1)):
+        measured.reply(since, now, 1)
+    measured.close(2.2, 0.29)
+    assert (measured.seconds, measured.replies, measured.others, measured.answered) == (1.0, 3, 3, 4)
+    assert measured.busy == pytest.approx(0.25)
+    measured.close(9.0, 9.0)
+    assert measured.seconds == 1.0
+
+
+def test_of_a_time_too_short_to_tell_nobody_says_how_busy_it_was() -> None:
+    """The kernel's figures move by milliseconds at a time."""
+    short = Measurement()
+    short.plan(0.0, 0.002)
+    short.open(0.0, 0.0)
+    short.reply(0.001, 0.0015, 1)
+    short.close(0.002, 0.0043)
+    assert short.busy is None
+    assert list(findings(short).warnings()) == []
+    assert "busy" not in findings(short).as_text()
+    assert findings(short).as_data()["generator"]["busy"] is None
+    crowded = Measurement()
+    crowded.plan(0.0, 1.0)
+    crowded.open(0.0, 0.0)
+    crowded.close(1.0, 1.3)
+    assert crowded.busy == 1.0
 
 
 @given(st.lists(st.tuples(st.floats(0.001, 10), st.integers(0, 10**6)), max_size=3000))
@@ -130,9 +151,10 @@ def findings(measured: Measurement, **asked: object) -> Findings:
     return Findings.of("tcp:here:7", plan(**asked), measured, None)
 
 
-def measured(*, busy: float = 0.5) -> Measurement:
+def measured(*, busy: float = 5.0) -> Measurement:
     """A thousand replies in ten seconds."""
     measurement = Measurement()
+    measurement.plan(0.0, 10.0)
     measurement.open(0.0, 0.0)
     for index in range(1000):
         measurement.reply(index / 100, index / 100 + 0.001, 1)
@@ -160,6 +182,30 @@ def test_a_server_that_does_not_keep_up_is_told_of() -> None:
     behind.left(8.0, 250, 10.0)
     (warning,) = findings(behind, rate=125.0).warnings()
     assert "250 of 1250 requests could not be sent" in warning
+    assert "the server does not keep up with --rate" in warning
+
+
+def test_who_was_the_limit_is_said_only_where_it_is_known() -> None:
+    """A generator that was busy throughout knows nothing of the server, and lost datagrams fill a window too."""
+    busy = measured(busy=10.0)
+    busy.left(8.0, 250, 10.0)
+    both = list(findings(busy, rate=125.0).warnings())
+    assert len(both) == 2
+    assert "it may have been the limit" in both[0]
+    assert "the generator was the limit, and so nothing is known of whether the server keeps up" in both[1]
+    lossy = measured()
+    lossy.left(8.0, 250, 10.0)
+    for _ in range(500):
+        lossy.lose(1.0)
+    full, lost = findings(lossy, rate=175.0, datagrams=True).warnings()
+    assert "each lost datagram holds a place in it for 1 s (--timeout)" in full
+    assert "does not keep up" not in full
+    assert "500 datagrams, or the replies to them, were lost" in lost
+    assert "--guard off" in lost
+
+
+def test_the_table_says_that_a_wait_for_a_processor_is_among_the_time_of_the_generator() -> None:
+    assert "generator busy  50%, or waiting for a processor" in findings(measured(busy=5.0)).as_text()
 
 
 def test_json_has_plain_numbers_only() -> None:
@@ -196,8 +242,8 @@ def test_times_are_shown_to_three_figures(seconds: float, text: str) -> None:
 
 
 def test_octets_are_shown_exactly_while_they_are_few() -> None:
-    assert [shown_octets(octets) for octets in (64, 9999, 65536, 1.5e9, 2e13)] == [
-        "64 octets", "9,999 octets", "65.5 kB", "1,500 MB", "20,000 GB",
+    assert [shown_octets(octets) for octets in (0, 1, 64, 9999, 65536, 1.5e9, 2e13)] == [
+        "0 octets", "1 octet", "64 octets", "9,999 octets", "65.5 kB", "1,500 MB", "20,000 GB",
     ]  # fmt: skip
 
 

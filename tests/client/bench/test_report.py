@@ -26,6 +26,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 def findings(problem: str | None = None, replies: int = 5000) -> Findings:
     """Latencies from 1 to 6 ms, over ten seconds."""
     measured = Measurement()
+    measured.plan(0.0, 10.0)
     measured.open(0.0, 0.0)
     for index in range(replies):
         since = 10 * index / replies

@@ -5,6 +5,7 @@ The rule of this module: it is told the time. A request that is asked for at a t
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -17,13 +18,19 @@ _NEARLY = 1e-3
 
 
 class Asking(Protocol):
-    """Decides for one connection."""
+    """Decides for one connection.
+
+    Attributes:
+        end: When nothing is sent any more.
+    """
+
+    end: float
 
     def take(self, room: int, now: float) -> Sequence[tuple[float, int]]:
         """What to send now, of at most `room` requests: pairs of the time that they count from, and how many they are."""
 
     def waiting(self, now: float) -> tuple[float, int]:
-        """Since when a request ought to have been sent that was not taken, and how many such there are."""
+        """Since when a request ought to have been sent that was not taken, and how many such there are, of those measured."""
 
 
 @define(eq=False)
@@ -54,12 +61,14 @@ class Schedule:
         rate: How many are due in a second.
         number: How many there are.
         connections: How many connections share them.
+        warm_up: How many of them are not measured: the first ones.
     """
 
     begin: float
     rate: float
     number: int
     connections: int
+    warm_up: int = 0
 
     def due(self, now: float) -> int:
         """How many are due by a time."""
@@ -72,7 +81,15 @@ class Schedule:
 
     def due_on(self, connection: int, now: float) -> int:
         """How many of one connection's are due by a time."""
-        return max(0, (self.due(now) - connection - 1) // self.connections + 1)
+        return self._share(self.due(now), connection)
+
+    def unmeasured_on(self, connection: int) -> int:
+        """How many of one connection's are not measured."""
+        return self._share(self.warm_up, connection)
+
+    def _share(self, number: int, connection: int) -> int:
+        """How many of the first so many are one connection's."""
+        return max(0, (number - connection - 1) // self.connections + 1)
 
     def touched(self, first: int, last: int) -> Sequence[int]:
         """The connections that the requests from `first` up to `last` belong to."""
@@ -88,12 +105,12 @@ class OpenLoop:
     Attributes:
         schedule: Of all connections.
         connection: Which of them this is.
-        end: When nothing is sent any more.
+        end: When nothing is sent any more; what is due by the end may be sent a moment after it, if a timer rings late.
     """
 
     schedule: Schedule
     connection: int
-    end: float
+    end: float = math.inf
     _taken: int = 0
 
     def take(self, room: int, now: float) -> Sequence[tuple[float, int]]:
@@ -106,8 +123,9 @@ class OpenLoop:
 
     def waiting(self, now: float) -> tuple[float, int]:
         """See `Asking.waiting`."""
-        number = self.schedule.due_on(self.connection, now) - self._taken
-        return (self._time(self._taken) if number else now), number
+        first = max(self._taken, self.schedule.unmeasured_on(self.connection))
+        number = max(0, self.schedule.due_on(self.connection, now) - first)
+        return (self._time(first) if number else now), number
 
     def _time(self, index: int) -> float:
         return self.schedule.time(self.connection + index * self.schedule.connections)

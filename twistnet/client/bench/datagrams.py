@@ -46,6 +46,7 @@ class LoadedSocket:
         self._held: deque[tuple[float, int]] = deque()
         self._sent: dict[bytes, tuple[float, float]] = {}
         self._room = load.plan.window
+        self._is_warm_up = True
         self._retry: IDelayedCall | None = None
         peer.received, peer.refused = self._received, self._refused
 
@@ -83,6 +84,9 @@ class LoadedSocket:
         number, datagram = self._datagrams.make()
         while number in self._sent:
             number, datagram = self._datagrams.make()
+        if self._is_warm_up and since >= self._load.measurement.first:
+            self._is_warm_up = False
+            self._datagrams.mark()
         self._sent[number] = since, now
         try:
             taken = self._peer.send(datagram)
@@ -115,7 +119,7 @@ class LoadedSocket:
     def _look_closer(self, datagram: bytes) -> None:
         """What came is no reply that is awaited: one that is too late, a second one, or a wrong one."""
         if self._datagrams.was_sent(datagram):
-            self._load.measurement.stray += 1
+            self._load.measurement.stray += not self._is_warm_up and self._datagrams.is_measured(datagram)
         elif self._asking is not None:
             oldest = next(iter(self._sent), None)
             self._end(Failure(self._datagrams.wrong(datagram, oldest)))

@@ -48,9 +48,11 @@ class Findings:
         return cls(target=target, plan=plan, measurement=measurement, latency=latency, problem=problem)
 
     @property
-    def busy(self) -> float:
-        """The part of the measured time that the generator was busy."""
-        return self.measurement.busy / self.measurement.seconds if self.measurement.seconds else 0.0
+    def is_begun(self) -> bool:
+        """Whether there is anything to show: something was sent, and not refused at once, as a datagram is."""
+        refused = self.problem is not None and self.problem.startswith("REFUSED ")
+        measured = self.measurement
+        return measured.begun and not (refused and not measured.replies + measured.others)
 
     @property
     def throughput(self) -> Sequence[tuple[float, float]]:
@@ -60,22 +62,41 @@ class Findings:
     def warnings(self) -> Iterator[str]:
         """Why the figures may say less of the server than they seem to."""
         measured = self.measurement
-        if self.busy >= _BUSY:
+        often = measured.due * _OFTEN
+        busy = measured.busy or 0.0
+        if busy >= _BUSY:
             yield (
-                f"the generator was busy, or waited for a processor, for {self.busy:.0%} of the time: it may have been the "
+                f"the generator was busy, or waited for a processor, for {busy:.0%} of the time: it may have been the "
                 "limit, and not the server; run several at once, on other processors than the server"
             )
-        due = measured.answered + measured.lost + measured.unanswered + measured.waiting
-        if measured.pace.late > due * _OFTEN:
+        if measured.pace.late > often:
             yield (
                 f"the generator fell behind its own schedule: {measured.pace.late} requests were late by {LATE * 1000:g} ms "
                 f"or more, the latest by {shown_time(measured.pace.worst)}; the latencies contain that"
             )
-        if measured.waiting > due * _OFTEN:
+        if measured.waiting > often:
             yield (
-                f"{measured.waiting} of {due} requests could not be sent by the end, because --window was full: the server "
-                "does not keep up with --rate; they count with the time that they had waited"
+                f"{measured.waiting} of {measured.due} requests could not be sent by the end, because --window was full: "
+                f"{self._what_filled_the_window(busy >= _BUSY or measured.pace.late > often)}; they count with the time that "
+                "they had waited"
             )
+        if measured.unanswered and self.problem is None:
+            yield f"{measured.unanswered} requests had no whole reply {self.plan.timeout:g} s after the end"
+        if measured.lost and measured.answered:
+            yield (
+                f"{measured.lost} datagrams, or the replies to them, were lost; if the peer is a twistnet service, its guard "
+                "drops what exceeds packet_rate: start it with --guard off to measure it"
+            )
+
+    def _what_filled_the_window(self, generator_was_the_limit: bool) -> str:
+        if generator_was_the_limit:
+            return "the generator was the limit, and so nothing is known of whether the server keeps up with --rate"
+        if self.measurement.lost:
+            return (
+                f"each lost datagram holds a place in it for {self.plan.timeout:g} s (--timeout), and so nothing is known of "
+                "whether the server keeps up with --rate"
+            )
+        return "the server does not keep up with --rate"
 
     def as_data(self) -> dict[str, Any]:
         """All of it, fit for JSON."""
@@ -96,7 +117,7 @@ class Findings:
             "latency": self._latency(),
             "throughput": [list(point) for point in self.throughput],
             "generator": {
-                "busy": self.busy,
+                "busy": measured.busy,
                 "late": measured.pace.late,
                 "latest": measured.pace.worst,
             },
@@ -123,8 +144,12 @@ class Findings:
         return (
             f"{plan.connections} {'connection' if plan.connections == 1 else 'connections'}, "
             f"{shown_octets(plan.size)} a request, window {plan.window}, {loop}, "
-            f"{self.measurement.seconds:.3g} s after {plan.warm_up:g} s of warm-up"
+            f"{self._time()} {plan.warm_up:g} s of warm-up"
         )
+
+    def _time(self) -> str:
+        seconds = self.measurement.seconds
+        return f"{seconds:.4g} s after" if seconds else "ended in the"
 
     def rows(self) -> Iterator[tuple[str, str]]:
         """Names and figures, as a person reads them."""
@@ -147,7 +172,7 @@ class Findings:
                 yield f"{percentage:g} %", shown_time(value)
             yield "most", shown_time(latency.most)
         if measured.busy:
-            yield "generator busy", f"{self.busy:.0%}"
+            yield "generator busy", f"{measured.busy:.0%}, or waiting for a processor"
 
     def as_text(self) -> str:
         """All of it, for a terminal."""
@@ -158,8 +183,7 @@ class Findings:
 
 
 def _share(number: int, measured: Measurement) -> str:
-    due = measured.answered + measured.lost + measured.unanswered + measured.waiting
-    return f"{number:,} ({number / max(due, 1):.2%})"
+    return f"{number:,} ({number / max(measured.due, 1):.2%})"
 
 
 def shown_time(seconds: float) -> str:
@@ -179,4 +203,4 @@ def shown_octets(octets: float) -> str:
                 if octets < factor * 999.5
                 else f"{octets / factor:,.0f} {unit}"
             )
-    return f"{octets:,.0f} octets"
+    return f"{octets:,.0f} octet{'s' * (round(octets) != 1)}"

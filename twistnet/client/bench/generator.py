@@ -37,6 +37,7 @@ _AT_ONCE = 32
 """Connections that are made at once: more than a listener's queue holds (50 with Twisted) would be refused, or wait a second."""
 
 _LOOK = 0.1
+_CLOSE = 1e-5
 _FAREWELL = 1.0
 """Seconds that closing may take, with the farewells of TLS."""
 
@@ -101,6 +102,7 @@ class _Generator:
         self._passing: Deferred[None] = succeed(None)
         self._finishing = False
         self._connections: list[_Connection] = []
+        self._askings: Sequence[Asking] = []
         self._opening: list[Deferred[Any]] = []
         self._pacer: Pacer | None = None
         self._watching = LoopingCall(self._watch)
@@ -142,26 +144,29 @@ class _Generator:
 
     async def run(self) -> None:
         """Send, until it is time or there is a problem; then wait for the replies."""
-        begin = self._timing.seconds()
-        end = begin + self._plan.seconds
-        self._begin(begin, end)
+        self._begin(self._timing.seconds())
         if self._plan.warm_up:
-            await self._pass(self._plan.warm_up)
-            self._measurement.open(self._timing.seconds(), self._timing.busy())
-        await self._pass(end - self._timing.seconds())
+            await self._pass_until(self._measurement.begin)
+        self._measurement.open(self._timing.seconds(), self._timing.busy())
+        await self._pass_until(self._measurement.end)
+        if self._pacer is not None:
+            self._pacer.catch_up(self._measurement.end)
         self._finish()
         if self._unanswered:
             await self._pass(self._plan.timeout + 2 * _LOOK)
 
-    def _begin(self, begin: float, end: float) -> None:
-        plan = self._plan
-        if not plan.warm_up:
-            self._measurement.open(begin, self._timing.busy())
+    def _begin(self, now: float) -> None:
+        plan, begin = self._plan, now + self._plan.warm_up
+        end = begin + plan.duration
         if plan.rate:
-            schedule = Schedule(begin, plan.rate, plan.requests, plan.connections)
+            schedule = Schedule(now, plan.rate, plan.requests, plan.connections, plan.warm_up_requests)
+            self._measurement.plan(begin, end, schedule.time(schedule.warm_up))
             self._pacer = Pacer(self._timing, schedule, self._connections, self._measurement)
-        for number, connection in enumerate(self._connections):
-            asking: Asking = OpenLoop(schedule, number, end) if plan.rate else ClosedLoop(end)
+            self._askings = [OpenLoop(schedule, number) for number in range(plan.connections)]
+        else:
+            self._measurement.plan(begin, end)
+            self._askings = [ClosedLoop(end) for _ in range(plan.connections)]
+        for connection, asking in zip(self._connections, self._askings, strict=True):
             connection.begin(asking)
         if self._pacer is not None:
             self._pacer.start()
@@ -181,6 +186,12 @@ class _Generator:
             self._show(self._measurement.look(now))
         for connection in self._connections:
             connection.watch(now)
+
+    async def _pass_until(self, time: float) -> None:
+        """The same, until a time: the clock of a timer is another, and it may ring early."""
+        await self._pass(time - self._timing.seconds())
+        while (left := time - self._timing.seconds()) > _CLOSE:
+            await self._pass(left)
 
     async def _pass(self, seconds: float) -> None:
         """Let time pass; raises what problem there is, as soon as there is one."""
@@ -208,8 +219,10 @@ class _Generator:
         self._measurement.close(now, self._timing.busy())
         if self._pacer is not None:
             self._pacer.stop()
-        for connection in self._connections:
-            self._measurement.left(*connection.waiting(now), now)
+            for connection in self._connections:
+                self._measurement.left(*connection.waiting(self._pacer.dealt_at), now)
+        for asking in self._askings:
+            asking.end = min(asking.end, now)
 
     def stop(self) -> None:
         """It is over, whether it was meant to be or not; nothing that comes now is counted."""

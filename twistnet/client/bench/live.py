@@ -21,7 +21,7 @@ _EVERY = 0.5
 @contextmanager
 def shown_live(plan: Plan) -> Iterator[Callable[[Now], None]]:
     """What is to be told how things stand, to show it."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():  # None if it is closed
         yield lambda now: None
         return
     from rich.console import Console

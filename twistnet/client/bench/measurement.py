@@ -2,6 +2,7 @@
 
 The rule of this module: it is told the time and what happened, and keeps a bounded amount of it. A request belongs to the
 measurement if it was due in the measured time, however late its reply is; the throughput is of the replies that came in it.
+That time is known before it begins, so that it is exact, however late a timer rings.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from .latencies import Latencies
 __all__ = ["Measurement", "Pace", "Throughput"]
 
 _MOST_POINTS = 400
+_TELLING = 0.1
+"""Seconds from which on it can be told how busy somebody was: the kernel counts in ticks of some milliseconds."""
 
 
 _Piece: TypeAlias = tuple[float, float, int]
@@ -111,7 +114,9 @@ class Measurement:
     Attributes:
         begin: When the measured time begins; never, until it is known.
         end: When it ends, or has ended.
-        replies: All that have come, in the warm-up too.
+        first: From when on a request that is due belongs to it: its begin, but for what becomes of a number that is rounded.
+        replies: All that came in the measured time.
+        others: All that came before it, or after it.
         latencies: Of the requests that belong to it.
         answered: How many of them have been answered.
         lost: How many have not, in time.
@@ -120,83 +125,94 @@ class Measurement:
         unanswered: Those sent and not answered when all was over.
         pace: How well the generator keeps its own time.
         throughput: Replies over time.
-        busy: Seconds of the measured time for which the generator was busy.
+        busy: The part of the measured time for which the generator was busy; `None` where that cannot be told.
     """
 
     begin: float = math.inf
     end: float = math.inf
+    first: float = math.inf
     replies: int = 0
+    others: int = 0
     answered: int = 0
     lost: int = 0
     stray: int = 0
     waiting: int = 0
     unanswered: int = 0
-    busy: float = 0.0
+    busy: float | None = None
     latencies: Latencies = field(factory=Latencies)
     pace: Pace = field(factory=Pace)
     throughput: Throughput = field(factory=Throughput)
     _seen: tuple[float, int] = (math.inf, 0)
-    _first: int = 0
-    _busy_before: float = 0.0
+    _closed: bool = False
+    _busy_before: tuple[float, float] | None = None
+
+    def plan(self, begin: float, end: float, first: float = math.inf) -> None:
+        """The measured time is to be from one time to another; of requests that are due at times, a first one is known."""
+        self.begin, self.end, self.first = begin, end, min(begin, first)
+        self._seen = begin, 0
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was sent, if only in the warm-up."""
+        return self.begin < math.inf
 
     def open(self, now: float, busy: float) -> None:
-        """The warm-up is over."""
-        self.begin = now
-        self._seen, self._first = (now, self.replies), self.replies
-        self._busy_before = busy
+        """The warm-up is over; the generator has been busy for so long."""
+        self._busy_before = now, busy
 
     def reply(self, since: float, now: float, number: int) -> None:
         """So many replies came, to requests that count from a time."""
-        self.replies += number
-        if since >= self.begin:
+        if self.begin <= now < self.end:
+            self.replies += number
+        else:
+            self.others += number
+        if since >= self.first:
             self.answered += number
             self.latencies.record(now - since, number)
 
     def lose(self, since: float) -> None:
         """No reply came to a request that counts from a time."""
-        if since >= self.begin:
+        if since >= self.first:
             self.lost += 1
 
     def left(self, since: float, number: int, now: float) -> None:
-        """So many requests, due at equal distances from a time until now, were not sent for want of room.
-
-        What was due only a moment ago was not sent because this is the end.
-        """
-        if now - since < LATE:
-            return
-        if since < self.begin < now:
-            number, since = round(number * (now - self.begin) / (now - since)), self.begin
-        if number and since >= self.begin:
+        """So many requests, due at equal distances from a time until now, were not sent for want of room."""
+        if number:
             self.waiting += number
             self.latencies.record_waiting(now - since, number)
 
     def look(self, now: float) -> Now:
         """Note how far it is; how that is."""
+        now = min(now, self.end)
         before, replies = self._seen
         if not before < now:
             return Now(0.0, 0, self.lost, 0.0)
         self.throughput.add(before, now, self.replies - replies)
         self._seen = now, self.replies
-        return Now(
-            now - self.begin,
-            self.replies - self._first,
-            self.lost,
-            (self.replies - replies) / (now - before),
-        )
+        return Now(now - self.begin, self.replies, self.lost, (self.replies - replies) / (now - before))
 
     def close(self, now: float, busy: float) -> None:
-        """The measured time is over; what is under way may still be answered."""
-        if self.end == math.inf and self.begin < math.inf:
-            self.look(now)
-            self.end = now
-            self.busy = busy - self._busy_before
+        """The measured time is over, or cut short; what is under way may still be answered."""
+        if self._closed or not self.begun:
+            return
+        self._closed = True
+        self.look(now)
+        self.end = min(self.end, now)
+        if self._busy_before is not None and now - self._busy_before[0] >= _TELLING:
+            before, busy_before = self._busy_before
+            self.busy = min(1.0, (busy - busy_before) / (now - before))
 
     @property
     def seconds(self) -> float:
         """How long it was."""
-        return self.end - self.begin if self.end < math.inf else 0.0
+        return max(0.0, self.end - self.begin) if self._closed else 0.0
+
+    @property
+    def due(self) -> int:
+        """How many requests belong to it."""
+        return self.answered + self.lost + self.unanswered + self.waiting
 
     @property
     def rate(self) -> float:
         """Replies a second in the measured time."""
-        return (self._seen[1] - self._first) / self.seconds if self.seconds else 0.0
+        return self.replies / self.seconds if self.seconds else 0.0

@@ -30,6 +30,9 @@ class Pacer:
         schedule: When requests are due.
         connections: Who sends them.
         measurement: Is told how well this keeps its time.
+
+    Attributes:
+        dealt_at: When connections were last woken; what is due since then nobody was asked to send yet.
     """
 
     def __init__(
@@ -40,6 +43,7 @@ class Pacer:
         self._connections = connections
         self._measurement = measurement
         self._dealt = 0
+        self.dealt_at = schedule.begin
         self._alarm: Any = None
 
     def start(self) -> None:
@@ -47,13 +51,23 @@ class Pacer:
         self._alarm = self._timing.alarm(self._wake)
         self._wake()
 
+    def catch_up(self, end: float) -> None:
+        """Have everything sent that is due by the end, which is now: a timer may not have rung yet."""
+        self._deal(max(end, self._timing.seconds()))
+
     def stop(self) -> None:
         """Wake nobody any more."""
         if self._alarm is not None:
             self._alarm.close()
 
     def _wake(self) -> None:
-        now, schedule, first = self._timing.seconds(), self._schedule, self._dealt
+        schedule = self._schedule
+        self._deal(self._timing.seconds())
+        if self._dealt < schedule.number:
+            self._alarm.set(max(0.0, schedule.time(self._dealt) - self._timing.seconds()))
+
+    def _deal(self, now: float) -> None:
+        schedule, first, self.dealt_at = self._schedule, self._dealt, now
         due = self._dealt = schedule.due(now)
         if due > first:
             if first and now >= self._measurement.begin:
@@ -61,5 +75,3 @@ class Pacer:
                 self._measurement.pace.woke(now - schedule.time(first), late)
             for connection in schedule.touched(first, due):
                 self._connections[connection].ask(now)
-        if due < schedule.number:
-            self._alarm.set(max(0.0, schedule.time(due) - self._timing.seconds()))

@@ -126,6 +126,16 @@ class Numbered:
         self.expected_rest = pattern.expected[begin : begin + size - self.digits]
         self._connection = connection
         self._next = 0
+        self._marked = 0
+
+    def mark(self) -> None:
+        """The one made last is the first that is measured."""
+        self._marked = self._next - 1
+
+    def is_measured(self, datagram: bytes) -> bool:
+        """Whether the one that a datagram replies to was made since the mark: the last one that had its number."""
+        latest, numbers = self._next - 1, int(10**self.digits)
+        return latest - (latest - int(datagram[: self.digits] or b"0")) % numbers >= self._marked
 
     def make(self) -> tuple[bytes, bytes]:
         """The next number, and its datagram."""

@@ -20,6 +20,9 @@ EXPECTATIONS: Mapping[str, Callable[[bytes], bytes]] = {"echo": Identity().feed,
 """What a service makes of a request."""
 
 _MOST_AT_ONCE = 1 << 20
+_NEARLY = 1e-3
+"""Of the time between two requests: less is what becomes of a number that is rounded."""
+
 _OPEN_WINDOW = 1000
 
 
@@ -94,7 +97,16 @@ class Plan:
     @property
     def requests(self) -> int:
         """How many there are to be, if there is a rate."""
-        return math.ceil(self.seconds * (self.rate or 0))
+        return self._due_within(self.seconds)
+
+    @property
+    def warm_up_requests(self) -> int:
+        """How many of them belong to the warm-up."""
+        return self._due_within(self.warm_up)
+
+    def _due_within(self, seconds: float) -> int:
+        """How many are due before so many seconds have passed."""
+        return math.ceil(seconds * (self.rate or 0) - _NEARLY)
 
     def settings(self) -> dict[str, Any]:
         """All of it, by name."""

@@ -23,6 +23,7 @@ from .live import shown_live
 from .measurement import Measurement
 from .plan import Plan
 from .report import ReportFile, page
+from .verdict import check_answered
 
 __all__ = ["Output", "run_bench"]
 
@@ -62,6 +63,7 @@ def run_bench(target: Sequence[str], peer: DatagramTarget | None, plan: Plan, ou
     async def measure(reactor: Any) -> int:
         try:
             await generate_load(reactor, target, peer, plan, measurement, show)
+            check_answered(" ".join(target), plan, measurement)
         except NetworkProblem as problem:
             problems.append(problem)
             return 1
@@ -74,23 +76,29 @@ def run_bench(target: Sequence[str], peer: DatagramTarget | None, plan: Plan, ou
         except KeyboardInterrupt:
             status = INTERRUPTED
         problem = problems[0] if status == 1 and problems else None
-        if measurement.answered or measurement.lost or not status:
-            ended = f"{problem.word} {problem.rest}" if problem else "interrupted" if status else None
-            status = _show(Findings.of(" ".join(target), plan, measurement, ended), output, file) or status
+        ended = f"{problem.word} {problem.rest}" if problem else "interrupted" if status else None
+        status = _show(Findings.of(" ".join(target), plan, measurement, ended), output, file) or status
     return told(problem) if problem is not None else status
 
 
 def _show(findings: Findings, output: Output, file: ReportFile | None) -> int:
-    """Write what is to be written; the exit status."""
-    for warning in findings.warnings():
-        click.echo(f"warning: {warning}", err=True)
-    status = 0 if file is None else _write_report(findings, file, output.report)
-    click.echo(json.dumps(findings.as_data()) if output.as_json else _writable(findings.as_text()))
+    """Write what is to be written; the exit status. Of what was not begun, a program is told."""
+    status = 0
+    if findings.is_begun:
+        for warning in findings.warnings():
+            click.echo(f"warning: {warning}", err=True)
+        status = 0 if file is None else _write_report(findings, file, output.report)
+    if output.as_json:
+        click.echo(json.dumps(findings.as_data()))
+    elif findings.is_begun:
+        click.echo(_writable(findings.as_text()))
     return status
 
 
 def _writable(text: str) -> str:
     """What standard output can write of a text: a measurement is not lost for the sign of a microsecond."""
+    if sys.stdout is None:  # it is closed
+        return text
     encoding = sys.stdout.encoding or "ascii"
     return text.encode(encoding, "replace").decode(encoding)
 
