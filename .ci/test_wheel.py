@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -78,7 +79,12 @@ def test_every_command_is_listed(output: object, program: str) -> None:
         assert output(program, command, "--version") == "twistnet 0.1.0\n"  # type: ignore[operator]
 
 
-def test_it_serves(venv: Path, tmp_path: Path) -> None:
+def test_the_reactor_is_listed(output: object) -> None:
+    assert re.search(r"^    twistnet\s+epoll", output("twistd", "--help-reactors"), re.MULTILINE)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("reactor", ["twistnet", "select"])
+def test_it_serves(venv: Path, tmp_path: Path, reactor: str) -> None:
     listen = [
         "twistnet",
         "--service",
@@ -91,13 +97,19 @@ def test_it_serves(venv: Path, tmp_path: Path) -> None:
         "udp:0",
     ]
     with subprocess.Popen(
-        [venv / "twistd", "-n", *listen], cwd=tmp_path, stdout=subprocess.PIPE, text=True
+        [venv / "twistd", "-n", f"--reactor={reactor}", *listen],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as node:
         assert node.stdout is not None
         try:
             lines = [next(line for line in node.stdout if "serves on" in line) for _ in range(2)]
             assert "datagram (upper) serves on udp" in lines[1]
-            for kind, answer in (("unix:echo.sock", b"hello"), (f"udp:{lines[1].split()[-1]}", b"HELLO")):
+            for kind, answer in (
+                ("fast:unix:echo.sock", b"hello"),
+                (f"udp:{lines[1].split()[-1]}", b"HELLO"),
+            ):
                 command = [venv / "twistnet", "send", kind]
                 assert (
                     subprocess.run(
@@ -105,6 +117,9 @@ def test_it_serves(venv: Path, tmp_path: Path) -> None:
                     ).stdout
                     == answer
                 )
+            bench = [venv / "twistnet", "bench", "--duration", "200ms", "--json", "unix:echo.sock"]
+            told = subprocess.run(bench, cwd=tmp_path, capture_output=True, timeout=60, check=True).stdout
+            assert json.loads(told)["requests"]["answered"] > 0
         finally:
             node.terminate()
 
