@@ -59,7 +59,9 @@ def parse_duration(value: object) -> float:
     Raises:
         ValueError: Neither a number nor a number with one of those units.
     """
-    return float(_scaled(value, _SECONDS, "a duration (500ms, 5s, 2m, 1h, or a number of seconds)", 1e9))
+    return float(
+        _scaled(value, _SECONDS, "a duration (500ms, 5s, 2m, 1h, or a number of seconds; not below 0)", 1e9)
+    )
 
 
 def parse_size(value: object) -> int:
@@ -100,7 +102,9 @@ def parse_rate(value: object) -> float:
     Raises:
         ValueError: Not a positive number.
     """
-    rate = _scaled(value, {"": 1}, "a number a second", 1e12)
+    rate = _scaled(
+        value, {"": 1}, "a number a second (more than 0, at most 1,000,000,000,000, in digits)", 1e12
+    )
     if not rate:
         raise ValueError(f"{_shown(value)} is not more than 0 a second")
     return float(rate)

@@ -21,7 +21,7 @@ from twisted.internet.interfaces import IStreamClientEndpointStringParserWithRea
 from twisted.plugin import getPlugins
 
 from ..endpoints.datagram_client import DatagramTarget, parse_datagram_target
-from ..endpoints.descriptions import Description, parse_peer, split_description
+from ..endpoints.descriptions import Description, colon_hint, parse_peer, split_description
 from ..endpoints.proxied_strings import introduced, take_header
 from ..endpoints.unix_paths import check_length
 from ..transport import fast
@@ -99,6 +99,6 @@ def _check(text: str, prefix: str, arguments: Sequence[str], keywords: dict[str,
 
 def _host_and_port(text: str, arguments: Sequence[str], keywords: dict[str, str]) -> tuple[str, int]:
     values = dict(zip(("host", "port"), arguments, strict=False)) | keywords
-    if not values.get("host") or "port" not in values:
-        raise ValueError(f"{text!r} is not tcp:HOST:PORT")
+    if len(arguments) > 2 or not values.get("host") or "port" not in values:
+        raise ValueError(f"{text!r} is not {text.partition(':')[0]}:HOST:PORT{colon_hint(arguments)}")
     return parse_peer(values["host"], values["port"])

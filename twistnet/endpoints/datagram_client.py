@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,7 +23,7 @@ from zope.interface import implementer
 
 from ..transport import fast
 from ..units import did_you_mean
-from .descriptions import Description, parse_peer, split_description
+from .descriptions import Description, colon_hint, parse_peer, split_description
 
 __all__ = [
     "DatagramPeer",
@@ -92,6 +94,16 @@ class DatagramPeer(DatagramProtocol):
             self.refused()
 
 
+@contextmanager
+def _opening() -> Iterator[None]:
+    """A client does not listen, whatever the reactor calls it: what is wrong is the kernel's own error."""
+    try:
+        yield
+    except error.CannotListenError as problem:
+        cause = problem.socketError
+        raise cause if isinstance(cause, OSError) else OSError(str(cause)) from problem
+
+
 @frozen
 class UDPTarget:
     """A peer reached over UDP.
@@ -115,7 +127,8 @@ class UDPTarget:
         """
         host = await _resolve(reactor, self.host, self.families)
         peer = DatagramPeer()
-        reactor.listenUDP(0, peer, "::" if isIPv6Address(host) else "", BUFFER)
+        with _opening():
+            reactor.listenUDP(0, peer, "::" if isIPv6Address(host) else "", BUFFER)
         try:
             peer.transport.connect(host, self.port)
         except OSError:
@@ -139,13 +152,19 @@ class UNIXDatagramTarget:
 
         Raises:
             ConnectionRefusedError: There is no such path.
+            OSError: No socket can be opened.
         """
         if not Path(self.address).exists():
             raise error.ConnectionRefusedError(f"there is no socket at {self.address}")
         peer = DatagramPeer()
         peer._folder = tempfile.mkdtemp(prefix="twistnet-")
         peer._target = self.address
-        reactor.listenUNIXDatagram(f"{peer._folder}/client", peer, BUFFER, 0o666)
+        try:
+            with _opening():
+                reactor.listenUNIXDatagram(f"{peer._folder}/client", peer, BUFFER, 0o666)
+        except OSError:
+            shutil.rmtree(peer._folder, ignore_errors=True)
+            raise
         Path(peer._folder).chmod(0o711)  # the service may run as somebody else, and has to reach the path
         return peer
 
@@ -221,7 +240,8 @@ def parse_datagram_target(description: str) -> DatagramTarget | None:
             f"{description!r}: {prefix} takes no {unknown[0]!r}; {did_you_mean(unknown[0], names)}"
         )
     if len(arguments) > len(names) or values.keys() != set(names) or not all(values.values()):
-        raise ValueError(f"{description!r} is not {prefix}:{':'.join(name.upper() for name in names)}")
+        hint = colon_hint(arguments) if "host" in names else ""
+        raise ValueError(f"{description!r} is not {prefix}:{':'.join(name.upper() for name in names)}{hint}")
     if prefix == "unix-datagram":
         return UNIXDatagramTarget(values["path"])
     try:

@@ -7,7 +7,7 @@ between colons, with a backslash before what is meant literally. Nothing is open
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from twisted.internet.endpoints import quoteStringArgument
 
 from ..units import did_you_mean, parse_whole
 
-__all__ = ["Description", "parse_peer", "split_description"]
+__all__ = ["Description", "colon_hint", "parse_peer", "split_description"]
 
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "tcp": ("port", "interface", "backlog"),
@@ -194,6 +194,11 @@ def split_description(text: str) -> tuple[list[str], dict[str, str]]:
     if not words or not words[0]:
         raise ValueError(f"{text!r} is not an endpoint (tcp:7007, udp:7009, unix:/run/echo.sock, ...)")
     return words, keywords
+
+
+def colon_hint(arguments: Sequence[str]) -> str:
+    """A remark for who wrote the parts of an address of IPv6 as arguments, of which there are too many."""
+    return r" (a colon within HOST is written \:)" if len(arguments) > 2 else ""
 
 
 def parse_peer(host: str, port: str) -> tuple[str, int]:
