@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from ..units import parse_rate, parse_size
+from ..units import parse_rate, parse_size, parse_whole
 from .durations import Duration
 
 __all__ = ["bench"]
@@ -25,6 +25,26 @@ class Size(click.ParamType[int]):
         """See `click.ParamType.convert`."""
         try:
             return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Whole(click.ParamType[int]):
+    """A whole number, from 1.
+
+    Args:
+        highest: What it can be at most.
+    """
+
+    name = "number"
+
+    def __init__(self, highest: int) -> None:
+        self._highest = highest
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """See `click.ParamType.convert`."""
+        try:
+            return parse_whole(value, lowest=1, highest=self._highest)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 
@@ -46,7 +66,7 @@ class Rate(click.ParamType[float]):
 @click.argument("target", nargs=-1, required=True, metavar="ENDPOINT | HOST PORT")
 @click.option(
     "--connections",
-    type=click.IntRange(1, 65536),
+    type=Whole(65536),
     default=10,
     show_default=True,
     metavar="NUMBER",
@@ -57,7 +77,7 @@ class Rate(click.ParamType[float]):
 )
 @click.option(
     "--window",
-    type=click.IntRange(min=1),
+    type=Whole(1 << 20),
     metavar="NUMBER",
     help="Requests that may be unanswered on a connection.  [default: 1, or 1000 with --rate]",
 )

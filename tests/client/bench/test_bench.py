@@ -90,3 +90,39 @@ def test_a_socket_that_nobody_has_is_a_refusal(folder: Path) -> None:
     assert (ran.returncode, ran.stdout) == (1, b"")
     assert ran.stderr.decode().startswith("REFUSED unix-datagram:stale.sock: ")
     assert ran.stderr.count(b"\n") == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="knows by it what is open")
+@pytest.mark.parametrize(("kind", "connections"), [("udp", 100), ("tcp", 90)])
+def test_more_connections_than_files_may_be_open_are_refused_at_once(
+    node: Program, folder: Path, kind: str, connections: int
+) -> None:
+    """Those of the program itself count too."""
+    words = f"bench --connections {connections} {target(node, kind)}"
+    ran = subprocess.run(
+        ["sh", "-c", f"ulimit -n 100; exec {BIN}/twistnet {words}"],
+        cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert f"--connections {connections}: no more than " in ran.stderr
+    assert "the limit of open files is 100 (ulimit -Hn)" in ran.stderr
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_terminal_that_goes_away_shows_what_there_is(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(PATIENCE)
+        words = "bench --json --report hung.html --connections 1 --warm-up 0 --duration 1h"
+        target = f"tcp:127.0.0.1:{server.getsockname()[1]}"
+        with running(*words.split(), target, folder=folder, program="twistnet") as program:
+            client, _ = server.accept()
+            with client:
+                client.settimeout(PATIENCE)
+                client.sendall(read_exactly(client, 64))
+                read_exactly(client, 64)
+                program.send_signal(signal.SIGHUP)
+                assert program.process.wait(PATIENCE) == 129
+            (line,) = program.wait_for("^{")
+    found = json.loads(line)
+    assert (found["problem"], found["requests"]["answered"]) == ("interrupted", 1)
+    assert (folder / "hung.html").read_text("utf-8").endswith("</html>\n")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from .measurement import Now
@@ -33,8 +33,13 @@ def shown_live(plan: Plan) -> Iterator[Callable[[Now], None]]:
         TextColumn("{task.fields[figures]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True) as progress:
+    progress = Progress(*columns, console=Console(stderr=True), auto_refresh=False, transient=True)
+    progress.start()
+    try:
         yield _drawing(progress, plan.duration)
+    finally:
+        with suppress(OSError):  # the terminal may have gone away
+            progress.stop()
 
 
 def _drawing(progress: Any, duration: float) -> Callable[[Now], None]:
@@ -51,6 +56,7 @@ def _drawing(progress: Any, duration: float) -> Callable[[Now], None]:
         if now.lost:
             figures += f", {now.lost:,} lost"
         progress.update(task, description="measuring", completed=min(now.elapsed, duration), figures=figures)
-        progress.refresh()
+        with suppress(OSError):
+            progress.refresh()
 
     return draw

@@ -86,7 +86,8 @@ class Plan:
             )
         if self.window > _distinct(self.size):
             raise ValueError(
-                f"--size {self.size} has room to number {_distinct(self.size)} requests: no --window of {self.window}"
+                f"--size {self.size} has room to number {_distinct(self.size)} requests: no --window of {self.window}, "
+                f"but one up to {_distinct(self.size)}"
             )
 
     @property

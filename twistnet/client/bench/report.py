@@ -92,7 +92,9 @@ class ReportFile:
     def __init__(self, path: str) -> None:
         self._path = Path(path)
         self._is_new = not self._path.exists()
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        how = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOCTTY
+        self._descriptor = os.open(path, how | os.O_NONBLOCK, 0o666)  # a pipe may have no reader
+        os.set_blocking(self._descriptor, True)
 
     def write(self, text: str) -> None:
         """Write it, in the place of what is there.

@@ -5,7 +5,9 @@ The rule of this module: whatever was measured is shown, however it ended.
 
 from __future__ import annotations
 
+import errno
 import json
+import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +19,7 @@ from attrs import frozen
 
 from ...endpoints.datagram_client import DatagramTarget
 from ..outcome import INTERRUPTED, NetworkProblem, run, told
+from .descriptors import allow_connections
 from .findings import Findings
 from .generator import generate_load
 from .live import shown_live
@@ -56,11 +59,12 @@ def run_bench(target: Sequence[str], peer: DatagramTarget | None, plan: Plan, ou
     Raises:
         ValueError: The target is none, or there can be no such report.
     """
-    _raise_descriptor_limit()
+    allow_connections(plan.connections)
     measurement = Measurement()
     problems: list[NetworkProblem] = []
 
     async def measure(reactor: Any) -> int:
+        _end_when_hung_up(reactor)
         try:
             await generate_load(reactor, target, peer, plan, measurement, show)
             check_answered(" ".join(target), plan, measurement)
@@ -81,13 +85,22 @@ def run_bench(target: Sequence[str], peer: DatagramTarget | None, plan: Plan, ou
     return told(problem) if problem is not None else status
 
 
+def _end_when_hung_up(reactor: Any) -> None:
+    """Have a terminal that goes away end it as SIGTERM does, unless that is ignored (nohup)."""
+    number = getattr(signal, "SIGHUP", None)
+    ends = getattr(reactor, "sigTerm", None)  # not on a simulated host
+    if number is not None and ends is not None and signal.getsignal(number) is signal.SIG_DFL:
+        signal.signal(number, ends)
+
+
 def _show(findings: Findings, output: Output, file: ReportFile | None) -> int:
     """Write what is to be written; the exit status. Of what was not begun, a program is told."""
     status = 0
     if findings.is_begun:
-        for warning in findings.warnings():
-            click.echo(f"warning: {warning}", err=True)
         status = 0 if file is None else _write_report(findings, file, output.report)
+        with suppress(OSError):  # a terminal may have gone away; standard output may be a file
+            for warning in findings.warnings():
+                click.echo(f"warning: {warning}", err=True)
     if output.as_json:
         click.echo(json.dumps(findings.as_data()))
     elif findings.is_begun:
@@ -118,20 +131,18 @@ def _report_file(path: str | None) -> Iterator[ReportFile | None]:
     if path is None:
         yield None
         return
+    if path == "-":
+        raise ValueError(
+            "--report -: the page goes into a file, and not to standard output (./- is a file of that name)"
+        )
+    if not path:
+        raise ValueError("--report: the name of a file is missing")
     try:
         file = ReportFile(path)
     except OSError as error:
-        raise ValueError(f"--report {path}: {error.strerror}") from error
+        why = "nobody reads this pipe" if error.errno == errno.ENXIO else error.strerror
+        raise ValueError(f"--report {path}: {why}") from error
     try:
         yield file
     finally:
         file.close()
-
-
-def _raise_descriptor_limit() -> None:
-    """Allow as many open files as the system's hard limit does: each connection is one."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
