@@ -74,20 +74,16 @@ def result_of(deferred: Deferred[Any], reactor: Any) -> Any:
     raise AssertionError("it has not fired")
 
 
-@pytest.mark.parametrize("inside", ["tcp:0:interface=127.0.0.1", "tcp6:0:interface=\\:\\:1", "unix:socket"])
-def test_both_ends_of_a_stream(
-    inside: str, real: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    listening = serverFromString(real, f"fast:{inside}").listen(Factory.forProtocol(Echoing))
+@pytest.mark.parametrize(
+    "inside", ["tcp:0:interface=127.0.0.1", "tcp6:0:interface=\\:\\:1", "unix:FOLDER/socket"]
+)
+def test_both_ends_of_a_stream(inside: str, real: Any, tmp_path: Path) -> None:
+    text = inside.replace("FOLDER", str(tmp_path))
+    listening = serverFromString(real, f"fast:{text}").listen(Factory.forProtocol(Echoing))
     port = result_of(listening, real)
     assert isinstance(port, (FastPort, FastUNIXPort))
     host = port.getHost()
-    where = (
-        "unix:socket"
-        if inside.startswith("unix")
-        else f"tcp:{host.host.replace(':', chr(92) + ':')}:{host.port}"
-    )
+    where = text if inside.startswith("unix") else f"tcp:{host.host.replace(':', chr(92) + ':')}:{host.port}"
     asking = result_of(connectProtocol(clientFromString(real, f"fast:{where}"), Asking()), real)
     assert isinstance(asking.transport, (FastClient, FastUNIXClient))
     for _ in range(TURNS):
@@ -97,10 +93,10 @@ def test_both_ends_of_a_stream(
     assert asking.answer == b"hello"
 
 
-@pytest.mark.parametrize("inside", ["udp:0", "udp6:0", "unix-datagram:socket"])
-def test_datagrams(inside: str, real: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    endpoint = datagram_server_from_string(real, f"fast:{inside}")
+@pytest.mark.parametrize("inside", ["udp:0", "udp6:0", "unix-datagram:FOLDER/socket"])
+def test_datagrams(inside: str, real: Any, tmp_path: Path) -> None:
+    text = inside.replace("FOLDER", str(tmp_path))
+    endpoint = datagram_server_from_string(real, f"fast:{text}")
     port: Any = result_of(endpoint.listen(DatagramProtocol()), real)
     assert isinstance(getattr(port, "_port", port), (FastDatagramPort, FastUNIXDatagramPort))
 
