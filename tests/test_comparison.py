@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.comparison.build import build
+from benchmarks.comparison.report import made, markdown
 from benchmarks.comparison.results import Outcome, disturbance
 from benchmarks.comparison.scenarios import SCENARIOS, chosen
 from benchmarks.comparison.servers.table import SERVERS
@@ -58,10 +61,85 @@ def test_two_servers_side_by_side(tmp_path: Path) -> None:
     assert {"c", "twisted-epoll"} <= {text.text for text in plot.iter("{http://www.w3.org/2000/svg}text")}
 
 
-def test_a_name_that_is_none_is_told() -> None:
-    result = compare("--server", "none-such")
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--server", "none-such"], "--server: nothing is called 'none-such'"),
+        (["--server", "c", "none-such"], "--server: nothing is called 'none-such'"),
+        (["--scenario", "nosuch", "echo-64-1"], "--scenario: nothing is called 'nosuch'"),
+        (["--scenario", "echo-*", "x*"], "--scenario: nothing is called 'x*'"),
+    ],
+)
+def test_a_name_that_is_none_is_told(words: list[str], said: str) -> None:
+    """Beside good ones too: who has mistyped one would wait for figures that never come."""
+    result = compare(*words)
     assert (result.returncode, result.stdout) == (2, "")
+    assert said in result.stderr
     assert "--list" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1"])
+def test_a_time_that_is_none_is_told(seconds: str) -> None:
+    result = compare("--seconds", seconds)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "error: at least one round and one try" in result.stderr
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "within"):
+        result = compare("--out", str(place))
+        assert (result.returncode, result.stdout) == (2, "")
+        (line,) = result.stderr.splitlines()
+        assert line.startswith(f"--out {place}: ")
+
+
+@pytest.mark.parametrize("words", [["--list"], ["--help"]])
+def test_an_output_that_takes_nothing_is_told_in_a_line(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "benchmarks.comparison", *words]
+        result = subprocess.run(
+            command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    assert (result.returncode, result.stderr) == (1, "standard output: No space left on device\n")
+
+
+def test_an_interruption_says_what_was_measured() -> None:
+    """The rounds that were, of the scenario that was interrupted too; and where nothing was, no tables."""
+    words = [
+        "--server",
+        "c",
+        "--scenario",
+        "echo-64-1",
+        "--rounds",
+        "1000",
+        "--seconds",
+        "0.05",
+        "--tries",
+        "1",
+    ]
+    command = [sys.executable, "-m", "benchmarks.comparison", *words]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        lines = [process.stderr.readline() for _ in range(2)]
+        assert "[2/1000" in lines[1]
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    (rounds,) = re.findall(r"interrupted: (\d+) of 1000 measurements were made", out)
+    assert int(rounds) >= 2
+    assert f"echo-64-1 has {rounds} of 1000 rounds" in out
+    assert re.search(r"\n\| c \| [0-9,]+ \| 1.00 \|", out)
+
+
+def test_a_report_of_nothing_has_no_empty_tables() -> None:
+    text = markdown([], [SERVERS[0]], ["interrupted"], made(1, 0.5, awake=False), None)
+    assert "Relative to" not in text
+    assert "## " not in text
+    assert "1 round, 0.5 s each." in text
 
 
 @contextmanager

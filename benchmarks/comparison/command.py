@@ -6,15 +6,20 @@ Names may be shell patterns; --list tells them. The report goes to standard outp
 folder: comparison.md, comparison.svg, comparison.json. How it goes is told on standard error. A server whose library is not
 installed is left out (benchmarks/comparison/requirements.txt has them). Needs Linux, a C compiler, and two processors that have
 nothing else to do. Interrupted, it reports what it has measured until then.
-Exit status 1 if a server has failed; 2 if nothing could be measured.
+Exit status 1 if a server has failed; 2 if nothing could be measured, or a name matches nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+import errno
 import json
+import math
+import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -22,7 +27,7 @@ from benchmarks.comparison.build import CannotBuild, build
 from benchmarks.comparison.certificate import write_certificate
 from benchmarks.comparison.plot import svg
 from benchmarks.comparison.processes import processors
-from benchmarks.comparison.report import environment, markdown
+from benchmarks.comparison.report import environment, made, markdown
 from benchmarks.comparison.results import Outcome
 from benchmarks.comparison.runner import Plan, Runner, allow_many_files
 from benchmarks.comparison.scenarios import SCENARIOS, Scenario, chosen
@@ -61,8 +66,15 @@ def read_command_line(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", type=Path, metavar="FOLDER")
     parser.add_argument("--json", action="store_true", help="print JSON instead of Markdown")
     options = parser.parse_args(words)
-    if min(options.rounds, options.tries) < 1 or options.seconds <= 0:
+    if min(options.rounds, options.tries) < 1 or not 0 < options.seconds < math.inf:
         parser.error("at least one round and one try, of more than no seconds")
+    for option, patterns, there in (
+        ("--scenario", options.scenario, SCENARIOS),
+        ("--server", options.server, SERVERS),
+    ):
+        for pattern in patterns:
+            if not any(fnmatchcase(one.name, pattern) for one in there):
+                parser.error(f"{option}: nothing is called {pattern!r}; --list names what there is")
     return options
 
 
@@ -106,8 +118,8 @@ def choose_scenarios(patterns: list[str]) -> tuple[list[Scenario], list[str]]:
 def write_report(
     options: argparse.Namespace, plan: Plan, outcomes: list[Outcome], skipped: list[str]
 ) -> None:
-    """To standard output, and into the folder."""
-    made = f"{plan.rounds} rounds, {plan.seconds:g} s each{', the generator never slept' * plan.awake}."
+    """Into the folder, and to standard output."""
+    said = made(plan.rounds, plan.seconds, awake=plan.awake)
     facts = {
         "environment": environment(),
         "rounds": plan.rounds,
@@ -117,12 +129,35 @@ def write_report(
         "scenarios": [outcome.as_json() for outcome in outcomes],
     }
     as_json = json.dumps(facts, indent=1, ensure_ascii=False)
-    print(as_json if options.json else markdown(outcomes, plan.servers, skipped, made, None))
     if options.out is not None:
-        text = markdown(outcomes, plan.servers, skipped, made, "comparison.svg")
-        (options.out / "comparison.md").write_text(text, "utf-8")
-        (options.out / "comparison.svg").write_text(svg(outcomes, plan.servers), "utf-8")
-        (options.out / "comparison.json").write_text(as_json, "utf-8")
+        text = markdown(outcomes, plan.servers, skipped, said, "comparison.svg")
+        with folder_problems(options.out):
+            (options.out / "comparison.md").write_text(text, "utf-8")
+            (options.out / "comparison.svg").write_text(svg(outcomes, plan.servers), "utf-8")
+            (options.out / "comparison.json").write_text(as_json, "utf-8")
+    give(as_json if options.json else markdown(outcomes, plan.servers, skipped, said, None))
+
+
+@contextmanager
+def folder_problems(folder: Path) -> Iterator[None]:
+    """Whatever is wrong with the folder of the report ends it, with a line."""
+    try:
+        yield
+    except OSError as error:
+        print(f"--out {folder}: {error.strerror}", file=sys.stderr)
+        sys.exit(2)
+
+
+def give(text: str = "") -> None:
+    """Write to standard output, or what is left of it; if it cannot be written, that is the end, with a line."""
+    try:
+        print(text, end="\n" * bool(text), flush=True)
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter would complain as it exits
+        if error.errno == errno.EPIPE:
+            sys.exit(141)
+        print(f"standard output: {error.strerror}", file=sys.stderr)
+        sys.exit(1)
 
 
 def compare(options: argparse.Namespace, folder: Path) -> int:
@@ -152,32 +187,52 @@ def compare(options: argparse.Namespace, folder: Path) -> int:
     if sys.stderr.isatty():
         print(file=sys.stderr)
     if interrupted:
-        skipped.append("interrupted: the loads that were not measured to their end are missing")
+        skipped.append(interruption(plan, outcomes))
     write_report(options, plan, outcomes, skipped)
     return 130 if interrupted else int(any(outcome.failures for outcome in outcomes))
 
 
 def measure(plan: Plan) -> tuple[list[Outcome], bool]:
     """What the scenarios have shown, as far as it came, and whether somebody has interrupted it."""
-    outcomes: list[Outcome] = []
+    runner, interrupted = Runner(plan, tell), False
     try:
-        for outcome in Runner(plan, tell).run():
-            outcomes.append(outcome)  # noqa: PERF402 - those before an interruption are kept
+        runner.run()
     except KeyboardInterrupt:
-        return outcomes, True
-    return outcomes, False
+        interrupted = True
+    return [outcome for outcome in runner.outcomes if outcome.samples or outcome.failures], interrupted
+
+
+def interruption(plan: Plan, outcomes: list[Outcome]) -> str:
+    """How far it came."""
+    number = sum(len(samples) for outcome in outcomes for samples in outcome.samples.values())
+    cut = [
+        f"{outcome.scenario.name} has {outcome.rounds()} of {plan.rounds_of(outcome.scenario)} rounds"
+        for outcome in outcomes
+        if outcome.rounds() < plan.rounds_of(outcome.scenario)
+    ]
+    return "; ".join([f"interrupted: {number} of {plan.measurements()} measurements were made", *cut])
 
 
 def main(words: list[str] | None = None) -> None:
     """Do what the command line says."""
+    try:
+        _main(words)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        give()  # what argparse has printed
+
+
+def _main(words: list[str] | None) -> None:
     options = read_command_line(words)
     if options.list:
-        print(give_list())
+        give(give_list())
         return
     if not sys.platform.startswith("linux"):
         sys.exit("the comparison needs Linux: epoll, processors to pin to, /proc")
     if options.out is not None:
-        options.out.mkdir(parents=True, exist_ok=True)
+        with folder_problems(options.out):
+            options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         try:
             sys.exit(compare(options, Path(folder)))

@@ -53,6 +53,12 @@ def _version(package: str) -> str | None:
         return None
 
 
+def made(rounds: int, seconds: float, *, awake: bool) -> str:
+    """The options of the run, in words."""
+    asleep = ", the generator never slept" if awake else ""
+    return f"{rounds} round{'s' * (rounds != 1)}, {seconds:g} s each{asleep}."
+
+
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
     """In Markdown; so many columns to the left, the others, of figures, to the right."""
     lines = [head, [*["---"] * words, *["---:"] * (len(head) - words)], *rows]
@@ -77,7 +83,10 @@ def scenario_table(outcome: Outcome, servers: Sequence[Server]) -> str:
 
 
 def overview(outcomes: Sequence[Outcome], servers: Sequence[Server], key: str | None = None) -> str:
-    """The ratios of all servers to Twisted's epoll reactor, a row a scenario: of its first measure, or of another that it has."""
+    """The ratios of all servers to Twisted's epoll reactor, a row a scenario: of its first measure, or of another that it has.
+
+    Nothing, if there is no row.
+    """
     shown = [server.name for server in servers if any(server.name in outcome.samples for outcome in outcomes)]
     rows = []
     for outcome in outcomes:
@@ -87,7 +96,7 @@ def overview(outcomes: Sequence[Outcome], servers: Sequence[Server], key: str | 
                 ratios = [outcome.ratio(name, "twisted-epoll", measure.key) for name in shown]
                 label = f"{measure.title} ({better} is better)"
                 rows.append([outcome.scenario.name, label, *(number(ratio, 2) for ratio in ratios)])
-    return table(["scenario", "of", *shown], rows, words=2)
+    return table(["scenario", "of", *shown], rows, words=2) if rows and shown else ""
 
 
 def markdown(
@@ -114,10 +123,14 @@ def markdown(
     parts += skipped
     if plot is not None:
         parts.append(f"![The ratios as bars]({plot})")
-    parts += ["## Relative to Twisted's epoll reactor", overview(outcomes, servers)]
-    parts += ["## CPU, relative to Twisted's epoll reactor", overview(outcomes, servers, "cpu")]
+    if ratios := overview(outcomes, servers):
+        parts += ["## Relative to Twisted's epoll reactor", ratios]
+    if ratios := overview(outcomes, servers, "cpu"):
+        parts += ["## CPU, relative to Twisted's epoll reactor", ratios]
     for outcome in outcomes:
-        parts += [f"## {outcome.scenario.name}: {outcome.scenario.title}", scenario_table(outcome, servers)]
+        parts.append(f"## {outcome.scenario.name}: {outcome.scenario.title}")
+        if outcome.samples:
+            parts.append(scenario_table(outcome, servers))
         if outcome.disturbance() > DISTURBED:
             parts.append(
                 f"Disturbed: other work had the processors for {outcome.disturbance():.0%} of the time."

@@ -69,6 +69,10 @@ class Outcome:
         ratios = [one[key] / other[key] for one, other in pairs if key in one and other.get(key)]
         return median(ratios) if ratios else None
 
+    def rounds(self) -> int:
+        """How many of them every server has been measured in that did not fail."""
+        return min((len(samples) for samples in self.samples.values()), default=0)
+
     def disturbance(self) -> float:
         """How disturbed the measurements were, on the average."""
         return fmean(

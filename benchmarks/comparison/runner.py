@@ -98,19 +98,25 @@ class Runner:
     Args:
         plan: what is to be done.
         tell: called with lines about how it goes.
+
+    Attributes:
+        outcomes: of the scenarios that were begun; good whenever it is interrupted.
     """
 
     def __init__(self, plan: Plan, tell: Tell) -> None:
+        self.outcomes: list[Outcome] = []
         self._plan = plan
         self._progress = Progress(tell, plan.measurements())
         self._server_processor, self._load_processor = processors()
 
-    def run(self) -> Iterable[Outcome]:
+    def run(self) -> None:
         """Do all of it, scenario by scenario."""
         allow_many_files()
         with on_processor(self._load_processor):
             for scenario in self._plan.scenarios:
-                yield self._alone(scenario) if scenario.alone else self._together(scenario)
+                outcome = Outcome(scenario)
+                self.outcomes.append(outcome)
+                (self._alone if scenario.alone else self._together)(outcome)
 
     def _start(self, server: Server, scenario: Scenario) -> ServerProcess:
         command = server.command(self._plan.folder, scenario.job)
@@ -126,8 +132,8 @@ class Runner:
         for turn in range(self._plan.rounds_of(scenario)):
             yield random.Random(f"{scenario.name} {turn}").sample(servers, len(servers))
 
-    def _together(self, scenario: Scenario) -> Outcome:
-        outcome = Outcome(scenario)
+    def _together(self, outcome: Outcome) -> None:
+        scenario = outcome.scenario
         with ExitStack() as stack:
             running = {
                 server.name: stack.enter_context(self._start(server, scenario))
@@ -138,14 +144,12 @@ class Runner:
                 for server in order:
                     process = running[server.name]
                     self._try(outcome, server, partial(self._measure, scenario, server, process, ports))
-        return outcome
 
-    def _alone(self, scenario: Scenario) -> Outcome:
-        outcome = Outcome(scenario)
+    def _alone(self, outcome: Outcome) -> None:
+        scenario = outcome.scenario
         for order in self._rounds(scenario):
             for server in order:
                 self._try(outcome, server, partial(self._start_and_measure, scenario, server))
-        return outcome
 
     def _start_and_measure(self, scenario: Scenario, server: Server) -> Sample:
         with self._start(server, scenario) as process:
