@@ -192,7 +192,7 @@ def test_who_was_the_limit_is_said_only_where_it_is_known() -> None:
     both = list(findings(busy, rate=125.0).warnings())
     assert len(both) == 2
     assert "it may have been the limit" in both[0]
-    assert "the generator was the limit, and so nothing is known of whether the server keeps up" in both[1]
+    assert "the generator was too slow itself, so nothing is known of whether the server keeps up" in both[1]
     lossy = measured()
     lossy.left(8.0, 250, 10.0)
     for _ in range(500):
@@ -200,6 +200,10 @@ def test_who_was_the_limit_is_said_only_where_it_is_known() -> None:
     full, lost = findings(lossy, rate=175.0, datagrams=True).warnings()
     assert "each lost datagram holds a place in it for 1 s (--timeout)" in full
     assert "does not keep up" not in full
+    lossy.pace.woke(0.2, 300)
+    late, full, _ = findings(lossy, rate=175.0, datagrams=True).warnings()
+    assert "fell behind" in late
+    assert "was too slow itself and each lost datagram holds a place" in full
     assert "500 datagrams, or the replies to them, were lost" in lost
     assert "--guard off" in lost
 

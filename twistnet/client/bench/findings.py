@@ -75,10 +75,10 @@ class Findings:
                 f"or more, the latest by {shown_time(measured.pace.worst)}; the latencies contain that"
             )
         if measured.waiting > often:
+            why = self._what_filled_the_window(generator_was_slow=busy >= _BUSY or measured.pace.late > often)
             yield (
-                f"{measured.waiting} of {measured.due} requests could not be sent by the end, because --window was full: "
-                f"{self._what_filled_the_window(busy >= _BUSY or measured.pace.late > often)}; they count with the time that "
-                "they had waited"
+                f"{measured.waiting} of {measured.due} requests could not be sent by the end, because --window was full: {why}; "
+                "they count with the time that they had waited"
             )
         if measured.unanswered and self.problem is None:
             yield f"{measured.unanswered} requests had no whole reply {self.plan.timeout:g} s after the end"
@@ -88,14 +88,14 @@ class Findings:
                 "drops what exceeds packet_rate: start it with --guard off to measure it"
             )
 
-    def _what_filled_the_window(self, generator_was_the_limit: bool) -> str:
-        if generator_was_the_limit:
-            return "the generator was the limit, and so nothing is known of whether the server keeps up with --rate"
+    def _what_filled_the_window(self, *, generator_was_slow: bool) -> str:
+        whys = []
+        if generator_was_slow:
+            whys.append("the generator was too slow itself")
         if self.measurement.lost:
-            return (
-                f"each lost datagram holds a place in it for {self.plan.timeout:g} s (--timeout), and so nothing is known of "
-                "whether the server keeps up with --rate"
-            )
+            whys.append(f"each lost datagram holds a place in it for {self.plan.timeout:g} s (--timeout)")
+        if whys:
+            return f"{' and '.join(whys)}, so nothing is known of whether the server keeps up with --rate"
         return "the server does not keep up with --rate"
 
     def as_data(self) -> dict[str, Any]:
