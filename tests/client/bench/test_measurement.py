@@ -103,6 +103,10 @@ def test_a_time_is_as_long_as_it_was_meant_to_be_though_timers_ring_late() -> No
     assert measured.busy == pytest.approx(0.25)
     measured.close(9.0, 9.0)
     assert measured.seconds == 1.0
+    old = Measurement()
+    old.plan(85123.456789, 85123.456789 + 0.2)
+    old.close(1e6, 0.0)
+    assert old.seconds == 0.2
 
 
 def test_of_a_time_too_short_to_tell_nobody_says_how_busy_it_was() -> None:

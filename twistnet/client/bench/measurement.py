@@ -204,8 +204,8 @@ class Measurement:
 
     @property
     def seconds(self) -> float:
-        """How long it was."""
-        return max(0.0, self.end - self.begin) if self._closed else 0.0
+        """How long it was, to the nanosecond: a clock that is on for long has no finer digits."""
+        return round(max(0.0, self.end - self.begin), 9) if self._closed else 0.0
 
     @property
     def due(self) -> int:
