@@ -82,6 +82,7 @@ class BatchedReading(OnHub, _Port):
     _longest = sys.maxsize  # octets that a datagram can have
     _ending = False
     _paused = False
+    _is_beside = False
     _waiting: Iterator[tuple[bytes, Any]] = iter(())
     _held: list[bytes]
     _worth_holding = WORTH_HOLDING
@@ -260,15 +261,30 @@ class BatchedReading(OnHub, _Port):
         self._paused = True
         if not self._ending:
             self._kept += self._waiting
-        super().stopReading()
+        if self._is_beside:
+            self.reactor.removeReader(self)
+        else:
+            super().stopReading()
 
     def startReading(self) -> None:
         """Resume, with what was kept; see `FileDescriptor.startReading`."""
         self._paused = False
-        super().startReading()
+        self._is_beside = self._may_be_beside
+        if self._is_beside:
+            self.reactor.addReader(self)
+        else:
+            super().startReading()
         if self._kept:
             self._singly = 0
             self.startWriting()
+
+    @property
+    def _may_be_beside(self) -> bool:
+        """Whether it is better off beside the hub: one socket has batches of its own, and has to pay for one wait only.
+
+        Nobody refuses it, as long as it is connected to nobody: what a reactor makes of that is for the hub to mend.
+        """
+        return self._hub.reactor_waits and self._connectedAddr is None
 
     def _loseConnection(self) -> None:
         self._ending = True

@@ -99,6 +99,9 @@ class FastDatagramPort(BatchedReading, udp.Port):
             super().connect(host, port)
         finally:
             if self._connectedAddr:
+                if self._is_beside and not self._paused:
+                    self.reactor.removeReader(self)
+                    self.startReading()
                 self._packed = dict.fromkeys((None, self._connectedAddr), b"")
                 self._sendto = self._send_connected
 

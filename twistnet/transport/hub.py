@@ -61,6 +61,9 @@ class Hub(_PollLikeMixin, _DisconnectSelectableMixin):
         small: All others.
     """
 
+    reactor_waits = True
+    """Whether it is one of a reactor's readers, and not at the root of one."""
+
     _POLL_DISCONNECTED = select.EPOLLHUP | select.EPOLLERR
     _POLL_IN = EPOLLIN
     _POLL_OUT = EPOLLOUT

@@ -21,6 +21,8 @@ __all__ = ["FastReactor", "install", "reactor_factory"]
 class RootHub(Hub):
     """A hub that has no reactor above it: nobody has to be woken, or to be told of it."""
 
+    reactor_waits = False
+
     def _attach(self) -> None:
         pass
 

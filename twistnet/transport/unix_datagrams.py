@@ -84,6 +84,10 @@ class FastConnectedUNIXDatagramPort(FastUNIXDatagramPort, unix.ConnectedDatagram
         unix.ConnectedDatagramPort.__init__(self, addr, proto, maxPacketSize, mode, bindAddress, reactor)
         self._begin()
 
+    @property
+    def _may_be_beside(self) -> bool:
+        return False
+
     def doRead(self) -> None:
         """See `IReadDescriptor`."""
         self._read_batches()
