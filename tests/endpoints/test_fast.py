@@ -20,10 +20,10 @@ from twistnet.endpoints.datagram import says_datagrams
 from twistnet.endpoints.datagram_client import FastTarget
 from twistnet.simulation import Network
 from twistnet.transport import reactor_factory
+from twistnet.transport.connections import FastClient
 from twistnet.transport.datagrams import FastDatagramPort
 from twistnet.transport.ports import FastPort
 from twistnet.transport.sockets import FastSockets
-from twistnet.transport.streams import FastClient
 from twistnet.transport.unix_datagrams import FastUNIXDatagramPort
 from twistnet.transport.unix_streams import FastUNIXClient, FastUNIXPort
 

@@ -15,7 +15,7 @@ from zope.interface import implementedBy, implementer_only
 
 from twistnet.simulation import network, transports
 from twistnet.simulation.transports import _Facade, _with
-from twistnet.transport import datagrams, ports, streams, unix_datagrams, unix_streams
+from twistnet.transport import connections, datagrams, ports, unix_datagrams, unix_streams
 from twistnet.transport.datagram_ports import BatchedReading
 from twistnet.transport.socket_addresses import INET_SIZE, unpack_inet, unpack_inet6
 
@@ -50,7 +50,7 @@ class TcpPort(_Accepting, ports.FastPort, transports.TcpPort):
     """A fast TCP port over a simulated socket."""
 
 
-class TcpClient(streams.FastClient, transports.TcpClient):
+class TcpClient(connections.FastClient, transports.TcpClient):
     """A fast TCP client over a simulated socket."""
 
 
@@ -156,7 +156,7 @@ def use_fast_transports(replace: Callable[[Any, str, Any], object] = setattr) ->
         replace(transports, transport.__name__, transport)
     adopt = _with(
         transports.adopt_connection,
-        tcp=_Facade(tcp, Server=streams.FastServer),
+        tcp=_Facade(tcp, Server=connections.FastServer),
         unix=_Facade(unix, Server=unix_streams.FastUNIXServer),
     )
     replace(transports, "adopt_connection", adopt)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet import tcp
 from twisted.python import log
 
+from .connections import FastClient, FastServer
 from .hub import hub_of
 from .on_hub import OnHub
-from .streams import FastClient, FastServer
 
 if TYPE_CHECKING:
     _Port = tcp.Port

@@ -15,10 +15,10 @@ from twisted.internet import error
 from twisted.internet.posixbase import PosixReactorBase
 from zope.interface import directlyProvides, providedBy
 
+from .connections import FastServer
 from .datagrams import FastDatagramPort, FastMulticastPort
 from .hub import Hub, hub_of
 from .ports import FastConnector, FastPort
-from .streams import FastServer
 from .unix_datagrams import FastConnectedUNIXDatagramPort, FastUNIXDatagramPort
 from .unix_streams import FastUNIXConnector, FastUNIXPort, FastUNIXServer
 

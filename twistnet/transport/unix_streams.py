@@ -12,9 +12,10 @@ from twisted.internet import main, tcp, unix
 from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.python import log
 
+from .connections import FastServer
 from .hub import hub_of
 from .ports import AcceptingOnHub
-from .streams import FastServer, FastStream
+from .streams import FastStream
 
 if TYPE_CHECKING:
 
