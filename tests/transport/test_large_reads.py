@@ -36,6 +36,7 @@ class Served:
         self.made: list[Measuring] = []
         factory = Factory.forProtocol(self._build)
         self.port = self.reactor.listenTCP(0, factory, interface="127.0.0.1")
+        self.port.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # room for more than a read
         self.sockets: list[socket.socket] = []
 
     def _build(self) -> Measuring:
