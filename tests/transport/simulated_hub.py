@@ -15,7 +15,7 @@ from twistnet.simulation.kernel.descriptors import FIRST_DESCRIPTOR
 from twistnet.simulation.kernel.files import ERR, HUP, IN, Watch
 from twistnet.transport.datagram_ports import LONGEST
 from twistnet.transport.hub import Hub
-from twistnet.transport.on_hub import OnHub
+from twistnet.transport.reactor import HubWithin
 
 __all__ = ["FastHost", "SimulatedHub"]
 
@@ -190,7 +190,7 @@ class SimulatedHub(Hub):
         self._epoll.forget_all()
 
 
-class FastHost(Host):
+class FastHost(HubWithin, Host):
     """A simulated host whose transports, if they are fast ones, are on a hub."""
 
     _twistnet_hub: SimulatedHub
@@ -221,33 +221,6 @@ class FastHost(Host):
     def watched_no_more(self, selectable: Any) -> None:
         """The hub watches them no more."""
         self._watches.pop(selectable, None)
-
-    def addReader(self, reader: Any) -> None:
-        """See `IReactorFDSet.addReader`."""
-        self._place_of(reader).addReader(reader)
-
-    def addWriter(self, writer: Any) -> None:
-        """See `IReactorFDSet.addWriter`."""
-        self._place_of(writer).addWriter(writer)
-
-    def removeReader(self, reader: Any) -> None:
-        """See `IReactorFDSet.removeReader`."""
-        self._place_of(reader).removeReader(reader)
-
-    def removeWriter(self, writer: Any) -> None:
-        """See `IReactorFDSet.removeWriter`."""
-        self._place_of(writer).removeWriter(writer)
-
-    def _place_of(self, descriptor: Any) -> Any:
-        return self._twistnet_hub if isinstance(descriptor, OnHub) else super()
-
-    def getReaders(self) -> list[Any]:
-        """See `IReactorFDSet.getReaders`."""
-        return [*super().getReaders(), *self._twistnet_hub.getReaders()]
-
-    def getWriters(self) -> list[Any]:
-        """See `IReactorFDSet.getWriters`."""
-        return [*super().getWriters(), *self._twistnet_hub.getWriters()]
 
     # The limits of datagrams are those of the fast transports
 

@@ -15,7 +15,7 @@ from .hub import Hub
 from .on_hub import OnHub
 from .sockets import FastSockets
 
-__all__ = ["FastReactor", "install", "reactor_factory"]
+__all__ = ["FastReactor", "HubWithin", "install", "reactor_factory"]
 
 
 class RootHub(Hub):
@@ -36,24 +36,10 @@ class RootHub(Hub):
         pass
 
 
-class EPollReactor(FastSockets, epollreactor.EPollReactor):
-    """An epoll reactor whose sockets, of every kind that the hub has, are on its hub.
+class HubWithin:
+    """Mixed in before a reactor that has a hub of its own: whoever is on the hub is read and written there."""
 
-    It has the name of what it is a kind of: programs, and Twisted's tests, go by that for what no epoll can do.
-    """
-
-    def __init__(self) -> None:
-        self._twistnet_hub = RootHub(self)
-        super().__init__()
-        self._twistnet_hub.wait_for(self._poller)
-
-    def doPoll(self, timeout: float | None) -> None:
-        """Wait for events, and serve them; see `ReactorBase.doIteration`."""
-        hub = self._twistnet_hub
-        if hub.serve(hub.wait(-1 if timeout is None else timeout)):
-            super().doPoll(0)
-
-    doIteration = doPoll
+    _twistnet_hub: Hub
 
     def addReader(self, reader: Any) -> None:
         """See `IReactorFDSet.addReader`."""
@@ -76,11 +62,31 @@ class EPollReactor(FastSockets, epollreactor.EPollReactor):
 
     def getReaders(self) -> list[Any]:
         """See `IReactorFDSet.getReaders`."""
-        return [*super().getReaders(), *self._twistnet_hub.getReaders()]
+        return [*super().getReaders(), *self._twistnet_hub.getReaders()]  # type: ignore[misc]
 
     def getWriters(self) -> list[Any]:
         """See `IReactorFDSet.getWriters`."""
-        return [*super().getWriters(), *self._twistnet_hub.getWriters()]
+        return [*super().getWriters(), *self._twistnet_hub.getWriters()]  # type: ignore[misc]
+
+
+class EPollReactor(FastSockets, HubWithin, epollreactor.EPollReactor):
+    """An epoll reactor whose sockets, of every kind that the hub has, are on its hub.
+
+    It has the name of what it is a kind of: programs, and Twisted's tests, go by that for what no epoll can do.
+    """
+
+    def __init__(self) -> None:
+        self._twistnet_hub = RootHub(self)
+        super().__init__()
+        self._twistnet_hub.wait_for(self._poller)
+
+    def doPoll(self, timeout: float | None) -> None:
+        """Wait for events, and serve them; see `ReactorBase.doIteration`."""
+        hub = self._twistnet_hub
+        if hub.serve(hub.wait(-1 if timeout is None else timeout)):
+            super().doPoll(0)
+
+    doIteration = doPoll
 
     def removeAll(self) -> list[Any]:
         """See `IReactorFDSet.removeAll`."""

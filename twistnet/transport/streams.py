@@ -33,7 +33,6 @@ LARGE = 32768
 LARGEST_READ = 4
 """How many times `bufferSize`, at most, is read at once from a peer whose data fills one read after the other."""
 
-
 PIECES = 32
 """Pieces that are held back, at most, where they are counted anew for each: a producer waits to be paused."""
 
@@ -154,7 +153,7 @@ class FastStream(OnHub, _Connection):
             if self._limited:
                 self._hold_within_limit()
             return
-        self._unhold()
+        self.hold_no_more()
         super().write(data)
 
     def writeSequence(self, iovec: Iterable[bytes]) -> None:
@@ -169,7 +168,7 @@ class FastStream(OnHub, _Connection):
                 if self._limited:
                     self._hold_within_limit()
                 return
-        self._unhold()
+        self.hold_no_more()
         super().writeSequence(iovec)
 
     def send_held(self) -> None:
@@ -209,17 +208,13 @@ class FastStream(OnHub, _Connection):
         self._plain = False
         self._hub.arm(self)
 
-    def _unhold(self) -> None:
-        """Put what is held back into the buffer, before anything that Twisted does with it."""
+    def hold_no_more(self) -> None:
+        """Put what is held back into the buffer, before anything that Twisted does with it, and before the reactor is run within."""
         held, self._held = self._held, None
         if held:
             self._tempDataBuffer += held
             self._tempDataLen += sum(map(len, held))
             self.startWriting()
-
-    def hold_no_more(self) -> None:
-        """Somebody runs the reactor from within the delivery, perhaps to wait for an answer to what was written in it."""
-        self._unhold()
 
     def _hold_within_limit(self) -> None:
         """Leave it to Twisted once there is enough that a producer must be paused."""
@@ -229,7 +224,7 @@ class FastStream(OnHub, _Connection):
             self._maybePauseProducer()
 
     def _leave_plain(self) -> None:
-        self._unhold()
+        self.hold_no_more()
         self._plain = False
 
     @property

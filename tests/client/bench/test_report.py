@@ -132,12 +132,12 @@ def test_the_throughput_begins_at_nothing_and_its_marks_are_round() -> None:
 
 @pytest.mark.parametrize("rates", [[], [0.0], [1e-3], [123456789.0]])
 def test_any_throughput_can_be_drawn(rates: list[float]) -> None:
-    coordinates(throughput_curve([(0.1, rate) for rate in rates], 0.2))
+    assert len(coordinates(throughput_curve([(0.1, rate) for rate in rates], 0.2))) >= len(rates)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1e-9, 3e-4, 1.0, 8e4])
 def test_any_latency_can_be_drawn(seconds: float) -> None:
-    coordinates(percentile_curve([(0.0, seconds), (50.0, seconds), (99.9999, seconds)]))
+    assert len(coordinates(percentile_curve([(0.0, seconds), (50.0, seconds), (99.9999, seconds)]))) >= 3
 
 
 def test_a_report_takes_the_place_of_what_is_there(tmp_path: Path) -> None:
