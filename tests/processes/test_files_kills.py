@@ -10,7 +10,7 @@ from tests.killing import Arena, Victim
 def test_transfers_survive_kills(tmp_path: Path) -> None:
     killed: list[Victim] = []
     with Arena.opened(tmp_path, seed=1) as arena:
-        for _ in range(20):
+        for _ in range(100):
             killed += arena.transfer(kills=2, largest=3 << 20).killed
             if set(killed) == set(Victim):
                 break
